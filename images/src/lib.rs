@@ -1,0 +1,1 @@
+//! OCI images: references, registry, layers, store and root devices.

@@ -1,0 +1,1 @@
+//! What a container is and may become: guests, devices, records, streams.

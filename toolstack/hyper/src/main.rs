@@ -1,0 +1,3 @@
+//! The command line: a client of the Docker Engine API and its extension.
+
+fn main() {}

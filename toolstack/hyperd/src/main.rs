@@ -1,0 +1,3 @@
+//! The daemon: Docker Engine API over the engine.
+
+fn main() {}

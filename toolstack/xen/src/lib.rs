@@ -1,0 +1,1 @@
+//! The safe layer over Xen: domains, event channels, grants, xenstore, ring.

@@ -1,0 +1,1 @@
+//! Raw bindings to the libraries of the running Xen, opened at run time.
