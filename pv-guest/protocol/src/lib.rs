@@ -1,1 +1,13 @@
-//! Messages, framing, flow control and ring layout of the link between engine and guest agent.
+//! The link between the engine (in dom0) and the agent (PID 1 of a guest): ring layout, frames, streams, messages.
+//!
+//! ```text
+//!   message   JSON values, length-prefixed, on stream 0            (message.rs)
+//!   stream    numbered byte streams with per-stream windows        (flow.rs)
+//!   frame     12-byte header + payload, always moved whole         (frame.rs)
+//!   ring      two byte rings in granted pages, one each way        (ring.rs)
+//! ```
+//!
+//! Each side treats everything the other writes as hostile: lengths, indices, stream numbers, UTF-8.
+#![forbid(unsafe_code)]
+
+pub mod message;
