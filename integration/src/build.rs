@@ -70,7 +70,10 @@ pub fn build(xen: XenRelease) -> Result<Snapshot> {
     let images_recipe = recipes.join("images");
     let images_key = Key::default().path(&images_recipe)?.finish();
     let images = once("images", &images_key, "images for the lab's registry", |out| {
-        run(Command::new(&images_recipe).arg(out.join("oci")), &out.join("log"))
+        run(
+            Command::new(&images_recipe).arg(out.join("oci")),
+            &out.join("log"),
+        )
     })?;
 
     let dom0_recipe = recipes.join("dom0");
@@ -80,10 +83,21 @@ pub fn build(xen: XenRelease) -> Result<Snapshot> {
         .path(&dom0_recipe)?
         .path(&recipes.join("dom0-files"))?
         .finish();
-    let dom0 = once(&format!("dom0-{xen}"), &dom0_key, &format!("dom0 with Xen {xen}"), |out| {
-        let log = out.join("log");
-        run(Command::new(&dom0_recipe).arg(xen.to_string()).arg(images.join("oci")).arg(out.join("dom0")), &log)
-    })?
+    let dom0 = once(
+        &format!("dom0-{xen}"),
+        &dom0_key,
+        &format!("dom0 with Xen {xen}"),
+        |out| {
+            let log = out.join("log");
+            run(
+                Command::new(&dom0_recipe)
+                    .arg(xen.to_string())
+                    .arg(images.join("oci"))
+                    .arg(out.join("dom0")),
+                &log,
+            )
+        },
+    )?
     .join("dom0");
 
     // What QEMU is told is part of the machine's state.
@@ -92,9 +106,12 @@ pub fn build(xen: XenRelease) -> Result<Snapshot> {
         .path(&project_root().join("integration/src/machine.rs"))?
         .text(&qemu_version()?)
         .finish();
-    let folder = once(&format!("snapshot-{xen}"), &key, &format!("booting Xen {xen}, about a minute"), |out| {
-        boot_and_save(&dom0, out)
-    })?;
+    let folder = once(
+        &format!("snapshot-{xen}"),
+        &key,
+        &format!("booting Xen {xen}, about a minute"),
+        |out| boot_and_save(&dom0, out),
+    )?;
     Ok(Snapshot { dom0, folder })
 }
 
@@ -116,7 +133,11 @@ fn run(command: &mut Command, log: &Path) -> Result<()> {
         .status()
         .with_context(|| format!("cannot run {}", command.get_program().display()))?;
     if !status.success() {
-        bail!("{} ended with {status}:\n{}", command.get_program().display(), tail(log, 30));
+        bail!(
+            "{} ended with {status}:\n{}",
+            command.get_program().display(),
+            tail(log, 30)
+        );
     }
     Ok(())
 }
@@ -153,11 +174,18 @@ fn boot_and_save(dom0: &Path, out: &Path) -> Result<()> {
         }
     }
     if !ready {
-        bail!("Xen ended while booting; its last lines:\n{}", tail(&folder.console(), 30));
+        bail!(
+            "Xen ended while booting; its last lines:\n{}",
+            tail(&folder.console(), 30)
+        );
     }
 
     // Log in once, so that everything the first connection needs is in memory; then settle and flush.
-    let host = Host { port, key: dom0.join("id"), control: out.join("ssh") };
+    let host = Host {
+        port,
+        key: dom0.join("id"),
+        control: out.join("ssh"),
+    };
     host.script("systemctl is-system-running --wait >/dev/null; xl info >/dev/null; docker --version; sync; echo 3 > /proc/sys/vm/drop_caches")?;
     host.disconnect();
     let mut qmp = Qmp::connect(&folder.qmp())?;

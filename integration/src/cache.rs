@@ -82,7 +82,9 @@ pub fn once(kind: &str, key: &str, what: &str, make: impl FnOnce(&Path) -> Resul
     let new = root.join(format!("{kind}-{key}.new"));
     remove(&new)?;
     fs::create_dir(&new)?;
-    make(&new).inspect_err(|_| drop(remove(&new))).with_context(|| format!("{what} failed"))?;
+    make(&new)
+        .inspect_err(|_| drop(remove(&new)))
+        .with_context(|| format!("{what} failed"))?;
     for old in fs::read_dir(&root)?.flatten() {
         let name = old.file_name();
         if is_generation(&name, kind) && old.path() != new {
@@ -123,7 +125,10 @@ mod tests {
 
     #[test]
     fn only_generations_of_the_same_kind_are_old() {
-        assert!(is_generation(OsStr::new("dom0-4.20-0123456789abcdef"), "dom0-4.20"));
+        assert!(is_generation(
+            OsStr::new("dom0-4.20-0123456789abcdef"),
+            "dom0-4.20"
+        ));
         assert!(!is_generation(OsStr::new("dom0-4.20-0123456789abcdef"), "dom0"));
         assert!(!is_generation(OsStr::new("dom0-4.20.lock"), "dom0-4.20"));
     }

@@ -40,7 +40,10 @@ pub struct Lab {
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Status {
-    Running { xen: String, port: u16 },
+    Running {
+        xen: String,
+        port: u16,
+    },
     /// It ended by itself; the last lines of its console.
     Died(String),
     Down,
@@ -66,9 +69,16 @@ impl Lab {
         let Some(record) = read_record(&folder)? else {
             bail!("the lab {name:?} is down: bring it up with `scripts/lab up`");
         };
-        let lab = Self { name: name.to_owned(), folder, record };
+        let lab = Self {
+            name: name.to_owned(),
+            folder,
+            record,
+        };
         if !lab.record.process.alive() {
-            bail!("the lab {name:?} has died; the last lines of its console:\n{}", tail(&lab.folder.console(), 30));
+            bail!(
+                "the lab {name:?} has died; the last lines of its console:\n{}",
+                tail(&lab.folder.console(), 30)
+            );
         }
         Ok(lab)
     }
@@ -77,7 +87,10 @@ impl Lab {
         let folder = folder(name)?;
         Ok(match read_record(&folder)? {
             None => Status::Down,
-            Some(record) if record.process.alive() => Status::Running { xen: record.xen, port: record.port },
+            Some(record) if record.process.alive() => Status::Running {
+                xen: record.xen,
+                port: record.port,
+            },
             Some(_) => Status::Died(tail(&folder.console(), 30)),
         })
     }
@@ -118,16 +131,31 @@ impl Lab {
             .output()
             .context("cannot start qemu-system-x86_64: run scripts/setup")?;
         if !output.status.success() {
-            bail!("QEMU did not start: {}", String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "QEMU did not start: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
-        let pid = fs::read_to_string(folder.pid())?.trim().parse().context("QEMU wrote no pid")?;
+        let pid = fs::read_to_string(folder.pid())?
+            .trim()
+            .parse()
+            .context("QEMU wrote no pid")?;
         let process = Process::find(pid).context("QEMU ended at once")?;
-        let record = Record { process, port, key: snapshot.dom0.join("id"), xen: xen.to_string() };
+        let record = Record {
+            process,
+            port,
+            key: snapshot.dom0.join("id"),
+            xen: xen.to_string(),
+        };
         fs::write(folder.0.join("lab.json"), serde_json::to_vec(&record)?)?;
         let mut qmp = Qmp::connect(&folder.qmp())?;
         qmp.migrate("migrate-incoming", &snapshot.state())?;
         qmp.run("cont", json!({}))?;
-        Ok(Self { name: name.to_owned(), folder, record })
+        Ok(Self {
+            name: name.to_owned(),
+            folder,
+            record,
+        })
     }
 
     fn prepare(&self, install: Install) -> Result<()> {
@@ -196,7 +224,11 @@ impl Lab {
 
     fn check_alive(&self) -> Result<()> {
         if !self.record.process.alive() {
-            bail!("the lab {:?} has died; the last lines of its console:\n{}", self.name, tail(&self.console(), 30));
+            bail!(
+                "the lab {:?} has died; the last lines of its console:\n{}",
+                self.name,
+                tail(&self.console(), 30)
+            );
         }
         Ok(())
     }
@@ -225,7 +257,11 @@ fn folder(name: &str) -> Result<Folder> {
 }
 
 fn host(record: &Record, folder: &Folder) -> Host {
-    Host { port: record.port, key: record.key.clone(), control: folder.0.join("ssh") }
+    Host {
+        port: record.port,
+        key: record.key.clone(),
+        control: folder.0.join("ssh"),
+    }
 }
 
 fn read_record(folder: &Folder) -> Result<Option<Record>> {

@@ -23,5 +23,9 @@ find /var/lib/hyper/images -name '*.tmp*' 2>/dev/null | sed 's|^|file |'
 
 /// Everything of any container that dom0 still has; empty when all are removed.
 pub fn leaks(lab: &Lab) -> Result<Vec<String>> {
-    Ok(lab.script(&format!("{SCRIPT}\ntrue"))?.lines().map(str::to_owned).collect())
+    Ok(lab
+        .script(&format!("{SCRIPT}\ntrue"))?
+        .lines()
+        .map(str::to_owned)
+        .collect())
 }

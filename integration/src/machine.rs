@@ -35,24 +35,48 @@ pub enum Serial {
 /// A QEMU for the host whose files (xen, vmlinuz, initrd) are in `dom0`, its ssh server on `port` of this machine.
 pub fn qemu(dom0: &Path, folder: &Folder, port: u16, serial: &Serial) -> Command {
     let file = |name: &str| dom0.join(name).into_os_string();
-    let initrd = join([file("vmlinuz"), " root=/dev/vda rw console=hvc0 net.ifnames=0 quiet,".into(), file("initrd")]);
+    let initrd = join([
+        file("vmlinuz"),
+        " root=/dev/vda rw console=hvc0 net.ifnames=0 quiet,".into(),
+        file("initrd"),
+    ]);
     let mut command = Command::new("qemu-system-x86_64");
     command
-        .args(["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35"])
+        .args([
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+            "-machine",
+            "q35",
+        ])
         .args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "8G"])
         // SVM and nested paging are in `max`; QEMU gives no next-RIP for RDTSCP, which kills PVH guests.
         .args(["-cpu", "max,-rdtscp"])
         .arg("-kernel")
         .arg(file("xen"))
-        .args(["-append", "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem=2G,max:2G dom0_max_vcpus=1"])
+        .args([
+            "-append",
+            "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem=2G,max:2G dom0_max_vcpus=1",
+        ])
         .arg("-initrd")
         .arg(initrd)
         .arg("-drive")
-        .arg(join(["if=virtio,format=qcow2,cache=unsafe,discard=unmap,file=".into(), folder.disk().into()]))
-        .args(["-netdev", &format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22")])
+        .arg(join([
+            "if=virtio,format=qcow2,cache=unsafe,discard=unmap,file=".into(),
+            folder.disk().into(),
+        ]))
+        .args([
+            "-netdev",
+            &format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"),
+        ])
         .args(["-device", "virtio-net-pci,netdev=net"])
         .arg("-qmp")
-        .arg(join(["unix:".into(), folder.qmp().into(), ",server=on,wait=off".into()]));
+        .arg(join([
+            "unix:".into(),
+            folder.qmp().into(),
+            ",server=on,wait=off".into(),
+        ]));
     match serial {
         Serial::Stdout => command.args(["-serial", "stdio"]),
         Serial::File => command
@@ -77,7 +101,11 @@ pub fn overlay(backing: &Path, format: &str, disk: &Path) -> Result<()> {
         .output()
         .context("cannot run qemu-img: run scripts/setup")?;
     if !output.status.success() {
-        bail!("cannot make the disk {}: {}", disk.display(), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "cannot make the disk {}: {}",
+            disk.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }
@@ -102,7 +130,10 @@ impl Process {
         if matches!(fields.next()?, "Z" | "X") {
             return None;
         }
-        Some(Self { pid, started_ticks: fields.nth(18)?.parse().ok()? })
+        Some(Self {
+            pid,
+            started_ticks: fields.nth(18)?.parse().ok()?,
+        })
     }
 
     pub fn alive(self) -> bool {
@@ -112,9 +143,13 @@ impl Process {
     /// Kills it and waits for its end.
     pub fn kill(self) -> Result<()> {
         use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(()) };
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
+            return Ok(());
+        };
         // The pidfd pins the process: what is compared after is what is killed.
-        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
+        let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
+            return Ok(());
+        };
         if !self.alive() {
             return Ok(());
         }

@@ -106,9 +106,17 @@ fn run(verb: Verb) -> Result<ExitCode> {
             if !bare && !built {
                 eprintln!("lab: nothing is built yet (scripts/build): the host is brought up without Hyper");
             }
-            let install = if bare || !built { Install::Bare } else { Install::Current };
+            let install = if bare || !built {
+                Install::Bare
+            } else {
+                Install::Current
+            };
             let lab = Lab::up(&name.name, xen, install)?;
-            eprintln!("the lab {:?} is up: Xen {xen}, ssh on port {}", lab.name(), lab.host().port);
+            eprintln!(
+                "the lab {:?} is up: Xen {xen}, ssh on port {}",
+                lab.name(),
+                lab.host().port
+            );
         }
         Verb::Install { name } => Lab::find(&name.name)?.install()?,
         Verb::Exec { name, command } => return attached(&name.name, &command),
@@ -117,7 +125,11 @@ fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Status { name: Some(name) } => {
             let status = Lab::status(&name)?;
             print_status(&name, &status);
-            return Ok(if matches!(status, Status::Running { .. }) { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(if matches!(status, Status::Running { .. }) {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
         }
         Verb::Status { name: None } => {
             for name in Lab::names()? {
@@ -132,12 +144,21 @@ fn run(verb: Verb) -> Result<ExitCode> {
 /// Runs a command with our stdio, on a terminal when ours is one.
 fn attached(name: &str, command: &[OsString]) -> Result<ExitCode> {
     let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let status = Lab::find(name)?.host().command(command, terminal).status().context("cannot run ssh")?;
+    let status = Lab::find(name)?
+        .host()
+        .command(command, terminal)
+        .status()
+        .context("cannot run ssh")?;
     // 255 is ssh's own: say why when the lab is gone.
     if status.code() == Some(255) {
         Lab::find(name)?;
     }
-    Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(255)))
+    Ok(ExitCode::from(
+        status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(255),
+    ))
 }
 
 fn print_status(name: &str, status: &Status) {

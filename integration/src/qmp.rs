@@ -17,7 +17,8 @@ pub struct Qmp {
 
 impl Qmp {
     pub fn connect(socket: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(socket).with_context(|| format!("no QEMU at {}", socket.display()))?;
+        let stream =
+            UnixStream::connect(socket).with_context(|| format!("no QEMU at {}", socket.display()))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let lines = BufReader::new(stream.try_clone()?).lines();
         let mut qmp = Self { stream, lines };
@@ -34,7 +35,10 @@ impl Qmp {
         let answer =
             self.receive(|message| message.get("return").is_some() || message.get("error").is_some())?;
         match answer.get("error") {
-            Some(error) => bail!("QEMU refused {command}: {}", error["desc"].as_str().unwrap_or("no reason given")),
+            Some(error) => bail!(
+                "QEMU refused {command}: {}",
+                error["desc"].as_str().unwrap_or("no reason given")
+            ),
             None => Ok(answer["return"].clone()),
         }
     }
@@ -51,7 +55,10 @@ impl Qmp {
         })?;
         if end["data"]["status"] == "failed" {
             let why = self.run("query-migrate", json!({}))?;
-            bail!("QEMU could not move the machine's state: {}", why["error-desc"].as_str().unwrap_or("no reason"));
+            bail!(
+                "QEMU could not move the machine's state: {}",
+                why["error-desc"].as_str().unwrap_or("no reason")
+            );
         }
         Ok(())
     }

@@ -38,7 +38,10 @@ impl Host {
     /// An ssh that runs `args` as they are given: no shell of dom0 changes them.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S], terminal: bool) -> Command {
         let mut command = self.ssh();
-        command.arg(if terminal { "-tt" } else { "-T" }).arg("root@127.0.0.1").arg(quote(args));
+        command
+            .arg(if terminal { "-tt" } else { "-T" })
+            .arg("root@127.0.0.1")
+            .arg(quote(args));
         command
     }
 
@@ -72,23 +75,39 @@ impl Host {
 
     /// Runs a command with nothing on its stdin and keeps what it prints.
     pub fn run<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<Outcome> {
-        let output = self.command(args, false).stdin(Stdio::null()).output().context("cannot run ssh")?;
-        Ok(Outcome { code: exit_code(output.status), stdout: output.stdout, stderr: output.stderr })
+        let output = self
+            .command(args, false)
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run ssh")?;
+        Ok(Outcome {
+            code: exit_code(output.status),
+            stdout: output.stdout,
+            stderr: output.stderr,
+        })
     }
 
     /// Runs a shell script of dom0; anything but exit code 0 is an error with what it printed.
     pub fn script(&self, script: &str) -> Result<String> {
         let outcome = self.run(&["bash", "-c", script])?;
         if outcome.code != 0 {
-            bail!("exit code {} of: {script}\n{}{}", outcome.code, outcome.out(), outcome.err());
+            bail!(
+                "exit code {} of: {script}\n{}{}",
+                outcome.code,
+                outcome.out(),
+                outcome.err()
+            );
         }
         Ok(outcome.out())
     }
 
     /// Unpacks a tar archive in dom0.
     pub fn unpack(&self, archive: &[u8], folder: &str) -> Result<()> {
-        let mut child =
-            self.command(&["tar", "-x", "-C", folder], false).stdin(Stdio::piped()).spawn().context("cannot run ssh")?;
+        let mut child = self
+            .command(&["tar", "-x", "-C", folder], false)
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("cannot run ssh")?;
         child.stdin.take().context("no stdin")?.write_all(archive)?;
         if !child.wait()?.success() {
             bail!("cannot unpack files into {folder} of dom0");
@@ -108,7 +127,15 @@ impl Host {
         }
         let status = Command::new("scp")
             .args(self.options())
-            .args(["-q", "-r", "-p", "-P", &self.port.to_string(), &side(from), &side(to)])
+            .args([
+                "-q",
+                "-r",
+                "-p",
+                "-P",
+                &self.port.to_string(),
+                &side(from),
+                &side(to),
+            ])
             .status()
             .context("cannot run scp")?;
         if !status.success() {
@@ -119,7 +146,12 @@ impl Host {
 
     /// Lets dom0 reach a server of this machine under dom0's own `localhost:port`.
     pub fn serve(&self, port: u16) -> Result<()> {
-        self.control_command(&["-O", "forward", "-R", &format!("127.0.0.1:{port}:127.0.0.1:{port}")])
+        self.control_command(&[
+            "-O",
+            "forward",
+            "-R",
+            &format!("127.0.0.1:{port}:127.0.0.1:{port}"),
+        ])
     }
 
     /// Ends the shared connection, if there is one.
@@ -130,9 +162,18 @@ impl Host {
     }
 
     fn control_command(&self, args: &[&str]) -> Result<()> {
-        let output = self.ssh().args(args).arg("root@127.0.0.1").stdin(Stdio::null()).output()?;
+        let output = self
+            .ssh()
+            .args(args)
+            .arg("root@127.0.0.1")
+            .stdin(Stdio::null())
+            .output()?;
         if !output.status.success() {
-            bail!("ssh {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+            bail!(
+                "ssh {}: {}",
+                args.join(" "),
+                String::from_utf8_lossy(&output.stderr).trim()
+            );
         }
         Ok(())
     }
@@ -141,7 +182,9 @@ impl Host {
 /// As a shell counts: 128 + N for signal N.
 pub fn exit_code(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
+    status
+        .code()
+        .unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 /// One string that a POSIX shell splits into exactly these words.
@@ -169,11 +212,24 @@ mod tests {
 
     #[test]
     fn a_shell_gives_back_every_argument() {
-        let args = ["plain", "", "two words", "it's", "$HOME `id` \\ \"x\"", "line\nbreak", "-n", "*"];
+        let args = [
+            "plain",
+            "",
+            "two words",
+            "it's",
+            "$HOME `id` \\ \"x\"",
+            "line\nbreak",
+            "-n",
+            "*",
+        ];
         let mut script = OsString::from("printf '%s\\0' ");
         script.push(quote(&args));
         let output = Command::new("sh").arg("-c").arg(script).output().unwrap();
-        let back: Vec<_> = output.stdout.split(|b| *b == 0).map(|s| String::from_utf8_lossy(s).into_owned()).collect();
+        let back: Vec<_> = output
+            .stdout
+            .split(|b| *b == 0)
+            .map(|s| String::from_utf8_lossy(s).into_owned())
+            .collect();
         assert_eq!(back[..args.len()], args);
     }
 }

@@ -52,7 +52,10 @@ pub enum RequestBody {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Event {
     /// Answer to the request with this id.
-    Reply { id: u64, result: Result<ReplyBody, RequestError> },
+    Reply {
+        id: u64,
+        result: Result<ReplyBody, RequestError>,
+    },
     /// A process ended. Sent after its output streams were closed with end-of-stream (or its output is held
     /// open by a descendant). Repeated in [`GuestState`] until the engine sends [`RequestBody::Forget`].
     Exited { process: ProcessId, status: ExitStatus },
@@ -63,7 +66,9 @@ pub enum Event {
 pub enum ReplyBody {
     Done,
     /// Process id as seen in the container's own pid namespace is not told; this is the guest's.
-    Started { pid: u32 },
+    Started {
+        pid: u32,
+    },
     State(GuestState),
 }
 
