@@ -353,6 +353,7 @@ pub struct xc_interface_core {
 }
 pub type xc_interface = xc_interface_core;
 pub type xc_domaininfo_t = xen_domctl_getdomaininfo_t;
+pub type xc_evtchn_port_or_error_t = ::std::os::raw::c_int;
 pub type xc_physinfo_t = xen_sysctl_physinfo;
 #[repr(C, packed)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -422,6 +423,28 @@ const _: () = {
     ["Offset of field: xc_xend_cpuid::policy"][::std::mem::offset_of!(xc_xend_cpuid, policy) - 8usize];
 };
 impl Default for xc_xend_cpuid {
+    fn default() -> Self {
+        let mut s = ::std::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::std::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct xc_msr {
+    pub index: u32,
+    pub policy: [::std::os::raw::c_char; 65usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of xc_msr"][::std::mem::size_of::<xc_msr>() - 72usize];
+    ["Alignment of xc_msr"][::std::mem::align_of::<xc_msr>() - 4usize];
+    ["Offset of field: xc_msr::index"][::std::mem::offset_of!(xc_msr, index) - 0usize];
+    ["Offset of field: xc_msr::policy"][::std::mem::offset_of!(xc_msr, policy) - 4usize];
+};
+impl Default for xc_msr {
     fn default() -> Self {
         let mut s = ::std::mem::MaybeUninit::<Self>::uninit();
         unsafe {
@@ -1174,7 +1197,6 @@ pub struct Control {
         xend: *const xc_xend_cpuid,
         msr: *const xc_msr,
     ) -> ::std::os::raw::c_int,
-    pub xc_dom_gnttab_init: unsafe extern "C" fn(dom: *mut xc_dom_image) -> ::std::os::raw::c_int,
 }
 impl Control {
     pub unsafe fn new<P>(path: P) -> Result<Self, ::libloading::Error>
@@ -1208,7 +1230,6 @@ impl Control {
             unsafe { __library.get(b"xc_domain_set_memory_map\0") }.map(|sym| *sym)?;
         let xc_hvm_param_set = unsafe { __library.get(b"xc_hvm_param_set\0") }.map(|sym| *sym)?;
         let xc_cpuid_apply_policy = unsafe { __library.get(b"xc_cpuid_apply_policy\0") }.map(|sym| *sym)?;
-        let xc_dom_gnttab_init = unsafe { __library.get(b"xc_dom_gnttab_init\0") }.map(|sym| *sym)?;
         Ok(Control {
             __library,
             xc_interface_open,
@@ -1227,7 +1248,6 @@ impl Control {
             xc_domain_set_memory_map,
             xc_hvm_param_set,
             xc_cpuid_apply_policy,
-            xc_dom_gnttab_init,
         })
     }
     pub unsafe fn xc_interface_open(
@@ -1361,8 +1381,5 @@ impl Control {
                 msr,
             )
         }
-    }
-    pub unsafe fn xc_dom_gnttab_init(&self, dom: *mut xc_dom_image) -> ::std::os::raw::c_int {
-        unsafe { (self.xc_dom_gnttab_init)(dom) }
     }
 }

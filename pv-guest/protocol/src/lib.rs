@@ -2,12 +2,15 @@
 //!
 //! ```text
 //!   message   JSON values, length-prefixed, on stream 0            (message.rs)
-//!   stream    numbered byte streams with per-stream windows        (flow.rs)
-//!   frame     12-byte header + payload, always moved whole         (frame.rs)
+//!   stream    numbered byte streams with per-stream windows        (mux.rs)
+//!   frame     12-byte header + payload, always moved whole         (mux.rs)
 //!   ring      two byte rings in granted pages, one each way        (ring.rs)
 //! ```
 //!
 //! Each side treats everything the other writes as hostile: lengths, indices, stream numbers, UTF-8.
 #![forbid(unsafe_code)]
 
+pub mod control;
 pub mod message;
+pub mod mux;
+pub mod ring;

@@ -1,4 +1,4 @@
-//! Writes the bindings: `generate INCLUDE-DIR release|stable OUT.rs`. Called by `scripts/bindings`.
+//! Writes the bindings: `xen-sys-generate INCLUDE-DIR release|stable OUT.rs`. Called by `scripts/bindings`.
 #![forbid(unsafe_code)]
 
 use bindgen::{Builder, EnumVariation, Formatter};
@@ -79,7 +79,7 @@ fn release(include: &str) -> Result<String, Box<dyn Error>> {
         .dynamic_library_name("Guest")
         .allowlist_function(XENGUEST.join("|"))
         .allowlist_var(RELEASE_CONSTANTS)
-        .allowlist_type("xen_domctl_createdomain|xen_domctl_getdomaininfo|xen_sysctl_physinfo|xc_physinfo_t|xc_domaininfo_t|e820entry|xc_interface_core|xentoollog_logger|domid_t|evtchn_port_or_error_t|xen_domain_handle_t|xc_cpu_policy.*|xc_xend_cpuid|hvm_start_info|hvm_modlist_entry")
+        .allowlist_type("xen_domctl_createdomain|xen_domctl_getdomaininfo|xen_sysctl_physinfo|xc_physinfo_t|xc_domaininfo_t|e820entry|xc_interface_core|xentoollog_logger|domid_t|evtchn_port_or_error_t|xen_domain_handle_t|xc_cpu_policy.*|xc_xend_cpuid|xc_msr|xc_evtchn_port_or_error_t|hvm_start_info|hvm_modlist_entry")
         .generate()?;
     text.push_str(&guest.to_string());
     let control = builder(include)
@@ -118,7 +118,7 @@ fn stable(include: &str) -> Result<String, Box<dyn Error>> {
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [include, what, out] = args.as_slice() else {
-        return Err("usage: generate INCLUDE-DIR release|stable OUT.rs".into());
+        return Err("usage: xen-sys-generate INCLUDE-DIR release|stable OUT.rs".into());
     };
     let text = match what.as_str() {
         "release" => release(include)?,
