@@ -999,6 +999,18 @@ pub struct xc_dom_loader {
 }
 pub struct Guest {
     __library: ::libloading::Library,
+    pub xc_cpuid_apply_policy: unsafe extern "C" fn(
+        xch: *mut xc_interface,
+        domid: u32,
+        restore: bool,
+        featureset: *const u32,
+        nr_features: ::std::os::raw::c_uint,
+        pae: bool,
+        itsc: bool,
+        nested_virt: bool,
+        xend: *const xc_xend_cpuid,
+        msr: *const xc_msr,
+    ) -> ::std::os::raw::c_int,
     pub xc_dom_allocate: unsafe extern "C" fn(
         xch: *mut xc_interface,
         cmdline: *const ::std::os::raw::c_char,
@@ -1043,6 +1055,7 @@ impl Guest {
         L: Into<::libloading::Library>,
     {
         let __library = library.into();
+        let xc_cpuid_apply_policy = unsafe { __library.get(b"xc_cpuid_apply_policy\0") }.map(|sym| *sym)?;
         let xc_dom_allocate = unsafe { __library.get(b"xc_dom_allocate\0") }.map(|sym| *sym)?;
         let xc_dom_release = unsafe { __library.get(b"xc_dom_release\0") }.map(|sym| *sym)?;
         let xc_dom_mem_init = unsafe { __library.get(b"xc_dom_mem_init\0") }.map(|sym| *sym)?;
@@ -1056,6 +1069,7 @@ impl Guest {
         let xc_dom_gnttab_init = unsafe { __library.get(b"xc_dom_gnttab_init\0") }.map(|sym| *sym)?;
         Ok(Guest {
             __library,
+            xc_cpuid_apply_policy,
             xc_dom_allocate,
             xc_dom_release,
             xc_dom_mem_init,
@@ -1068,6 +1082,34 @@ impl Guest {
             xc_dom_boot_image,
             xc_dom_gnttab_init,
         })
+    }
+    pub unsafe fn xc_cpuid_apply_policy(
+        &self,
+        xch: *mut xc_interface,
+        domid: u32,
+        restore: bool,
+        featureset: *const u32,
+        nr_features: ::std::os::raw::c_uint,
+        pae: bool,
+        itsc: bool,
+        nested_virt: bool,
+        xend: *const xc_xend_cpuid,
+        msr: *const xc_msr,
+    ) -> ::std::os::raw::c_int {
+        unsafe {
+            (self.xc_cpuid_apply_policy)(
+                xch,
+                domid,
+                restore,
+                featureset,
+                nr_features,
+                pae,
+                itsc,
+                nested_virt,
+                xend,
+                msr,
+            )
+        }
     }
     pub unsafe fn xc_dom_allocate(
         &self,
@@ -1185,18 +1227,6 @@ pub struct Control {
         param: u32,
         value: u64,
     ) -> ::std::os::raw::c_int,
-    pub xc_cpuid_apply_policy: unsafe extern "C" fn(
-        xch: *mut xc_interface,
-        domid: u32,
-        restore: bool,
-        featureset: *const u32,
-        nr_features: ::std::os::raw::c_uint,
-        pae: bool,
-        itsc: bool,
-        nested_virt: bool,
-        xend: *const xc_xend_cpuid,
-        msr: *const xc_msr,
-    ) -> ::std::os::raw::c_int,
 }
 impl Control {
     pub unsafe fn new<P>(path: P) -> Result<Self, ::libloading::Error>
@@ -1229,7 +1259,6 @@ impl Control {
         let xc_domain_set_memory_map =
             unsafe { __library.get(b"xc_domain_set_memory_map\0") }.map(|sym| *sym)?;
         let xc_hvm_param_set = unsafe { __library.get(b"xc_hvm_param_set\0") }.map(|sym| *sym)?;
-        let xc_cpuid_apply_policy = unsafe { __library.get(b"xc_cpuid_apply_policy\0") }.map(|sym| *sym)?;
         Ok(Control {
             __library,
             xc_interface_open,
@@ -1247,7 +1276,6 @@ impl Control {
             xc_domain_setmaxmem,
             xc_domain_set_memory_map,
             xc_hvm_param_set,
-            xc_cpuid_apply_policy,
         })
     }
     pub unsafe fn xc_interface_open(
@@ -1353,33 +1381,5 @@ impl Control {
         value: u64,
     ) -> ::std::os::raw::c_int {
         unsafe { (self.xc_hvm_param_set)(handle, dom, param, value) }
-    }
-    pub unsafe fn xc_cpuid_apply_policy(
-        &self,
-        xch: *mut xc_interface,
-        domid: u32,
-        restore: bool,
-        featureset: *const u32,
-        nr_features: ::std::os::raw::c_uint,
-        pae: bool,
-        itsc: bool,
-        nested_virt: bool,
-        xend: *const xc_xend_cpuid,
-        msr: *const xc_msr,
-    ) -> ::std::os::raw::c_int {
-        unsafe {
-            (self.xc_cpuid_apply_policy)(
-                xch,
-                domid,
-                restore,
-                featureset,
-                nr_features,
-                pae,
-                itsc,
-                nested_virt,
-                xend,
-                msr,
-            )
-        }
     }
 }

@@ -1,1 +1,27 @@
-//! The safe layer over Xen: domains, event channels, grants, xenstore, ring.
+//! The safe layer over Xen: the host, domains, devices, xenstore, event channels, grants and the link to a guest.
+//!
+//! [`Host`] opens the libraries of the Xen that runs and says clearly why it cannot. [`Host::create`] turns a
+//! [`DomainConfig`] into a paused [`Domain`] with all its devices connected; nothing of it needs libxl, `xl`, a hotplug
+//! script or any other process. Calls into Xen's libraries block and run on tokio's blocking threads.
+
+mod acpi;
+mod calls;
+mod device;
+mod domain;
+mod event_channel;
+mod grant;
+mod host;
+mod link;
+mod loop_device;
+mod store;
+mod vif;
+
+pub use device::{Disk, DiskMode, Nic};
+pub use domain::{Domain, DomainConfig, DomainError, DomainState, GuestType, Kernel, Timings};
+pub use host::{Host, HostError, HostInfo, MemoryInfo};
+pub use link::{Link, LinkError, LinkMemory};
+pub use loop_device::{LoopDevice, LoopError};
+pub use store::{Store, StoreError, Watch};
+
+/// Number of a domain. 0 is dom0.
+pub type DomId = u32;

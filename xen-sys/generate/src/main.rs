@@ -18,7 +18,6 @@ const XENCTRL: &[&str] = &[
     "xc_domain_shutdown",
     "xc_domain_getinfolist",
     "xc_domain_set_memory_map",
-    "xc_cpuid_apply_policy",
     "xc_shadow_control",
     "xc_evtchn_alloc_unbound",
     "xc_hvm_param_set",
@@ -35,6 +34,7 @@ const XENGUEST: &[&str] = &[
     "xc_dom_build_image",
     "xc_dom_boot_image",
     "xc_dom_gnttab_init",
+    "xc_cpuid_apply_policy",
 ];
 const RELEASE_CONSTANTS: &str = "XEN_DOMCTL_CDF_.*|XEN_DOMCTL_SHADOW_OP_SET_ALLOCATION|XEN_X86_EMU_LAPIC|HVM_PARAM_(STORE|CONSOLE)_.*|\
      XEN_DOMINF_.*|SHUTDOWN_.*|XEN_SYSCTL_PHYSCAP_.*|XEN_HVM_MEMMAP_TYPE_.*|E820_.*|X86_HVM_.*|\

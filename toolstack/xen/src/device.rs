@@ -1,0 +1,134 @@
+//! Devices of a guest, as their two halves in xenstore.
+//!
+//! A hotplug script's part is done here: blkback starts on `physical-device`, netback on `hotplug-status`.
+
+use crate::DomId;
+use crate::loop_device::LoopDevice;
+use crate::store::Access;
+use std::sync::Arc;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskMode {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// A block device of a guest: the first is xvda.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    pub device: Arc<LoopDevice>,
+    pub mode: DiskMode,
+}
+
+/// A network interface of a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nic {
+    pub mac: [u8; 6],
+    /// The bridge of dom0 that it joins.
+    pub bridge: String,
+}
+
+/// xenbus states, xen/io/xenbus.h.
+pub const INITIALISING: &str = "1";
+pub const INIT_WAIT: &str = "2";
+
+/// What to write for one device.
+pub(crate) struct Nodes {
+    pub granted: Vec<(String, Access)>,
+    pub entries: Vec<(String, String)>,
+    pub backend: String,
+}
+
+fn nodes(domid: DomId, kind: &str, number: u32, front: &[(&str, &str)], back: &[(&str, &str)]) -> Nodes {
+    let frontend = format!("/local/domain/{domid}/device/{kind}/{number}");
+    let backend = format!("/local/domain/0/backend/{kind}/{domid}/{number}");
+    let mut entries = Vec::new();
+    let mut put = |path: &str, pairs: &[(&str, &str)]| {
+        entries.extend(
+            pairs
+                .iter()
+                .map(|(key, value)| (format!("{path}/{key}"), (*value).to_owned())),
+        );
+    };
+    put(
+        &frontend,
+        &[
+            ("backend", &backend),
+            ("backend-id", "0"),
+            ("state", INITIALISING),
+        ],
+    );
+    put(&frontend, front);
+    put(&backend, back);
+    put(
+        &backend,
+        &[
+            ("frontend", &frontend),
+            ("frontend-id", &domid.to_string()),
+            ("online", "1"),
+            ("state", INITIALISING),
+        ],
+    );
+    Nodes {
+        granted: vec![
+            (frontend, Access::Owner(domid)),
+            (backend.clone(), Access::Reader(domid)),
+        ],
+        entries,
+        backend,
+    }
+}
+
+/// Name of the disk of this index in the guest.
+pub fn disk_name(index: usize) -> String {
+    format!("xvd{}", char::from(b'a' + index as u8))
+}
+
+impl Disk {
+    pub(crate) fn nodes(&self, domid: DomId, index: usize) -> Nodes {
+        // Major 202, 16 minors for each disk.
+        let number = (202 << 8) + 16 * index as u32;
+        let path = self.device.path();
+        let mode = match self.mode {
+            DiskMode::ReadOnly => "r",
+            DiskMode::ReadWrite => "w",
+        };
+        nodes(
+            domid,
+            "vbd",
+            number,
+            &[("virtual-device", &number.to_string()), ("device-type", "disk")],
+            &[
+                ("params", &path.to_string_lossy()),
+                ("type", "phy"),
+                ("dev", &disk_name(index)),
+                ("device-type", "disk"),
+                ("mode", mode),
+                ("removable", "0"),
+                ("bootable", "1"),
+                ("discard-enable", "1"),
+                ("physical-device-path", &path.to_string_lossy()),
+                ("physical-device", &self.device.physical()),
+                ("hotplug-status", "connected"),
+            ],
+        )
+    }
+}
+
+impl Nic {
+    pub(crate) fn nodes(&self, domid: DomId, index: usize) -> Nodes {
+        let mac = self.mac.map(|byte| format!("{byte:02x}")).join(":");
+        nodes(
+            domid,
+            "vif",
+            index as u32,
+            &[("handle", &index.to_string()), ("mac", &mac)],
+            &[
+                ("handle", &index.to_string()),
+                ("mac", &mac),
+                ("bridge", &self.bridge),
+                ("type", "vif"),
+            ],
+        )
+    }
+}

@@ -1,0 +1,407 @@
+//! Building guests and taking them down.
+
+use crate::calls::{Build, Built, CallError, Create};
+use crate::device::{Disk, Nic, Nodes};
+use crate::store::{Access, Store, StoreError};
+use crate::vif::{self, VifError};
+use crate::{DomId, Host, acpi};
+use std::ffi::CString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestType {
+    /// Paravirtualised: needs nothing of the processor.
+    Pv,
+    /// Hardware-virtualised without emulated devices.
+    Pvh,
+}
+
+impl fmt::Display for GuestType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pv => "pv",
+            Self::Pvh => "pvh",
+        })
+    }
+}
+
+impl FromStr for GuestType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pv" => Ok(Self::Pv),
+            "pvh" => Ok(Self::Pvh),
+            _ => Err(format!("guest type {text:?} is unknown: it is pv or pvh")),
+        }
+    }
+}
+
+/// Kernel and initramfs, read once and used for every guest.
+#[derive(Debug)]
+pub struct Kernel {
+    image: Vec<u8>,
+    initramfs: Vec<u8>,
+}
+
+impl Kernel {
+    pub fn read(kernel: &Path, initramfs: &Path) -> Result<Self, DomainError> {
+        let read = |path: &Path| {
+            std::fs::read(path).map_err(|source| DomainError::Read {
+                path: path.to_owned(),
+                source,
+            })
+        };
+        Ok(Self {
+            image: read(kernel)?,
+            initramfs: read(initramfs)?,
+        })
+    }
+}
+
+/// Everything a guest is.
+#[derive(Debug, Clone)]
+pub struct DomainConfig {
+    pub uuid: Uuid,
+    /// What `xl list` shows.
+    pub name: String,
+    pub guest_type: GuestType,
+    pub memory_mib: u64,
+    pub vcpus: u32,
+    pub cmdline: String,
+    pub kernel: Arc<Kernel>,
+    /// xvda, xvdb, …
+    pub disks: Vec<Disk>,
+    pub nics: Vec<Nic>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DomainError {
+    #[error("cannot read {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("this host cannot run {0} guests: {reason}", reason = match .0 {
+        GuestType::Pvh => "its processor has no hardware virtualisation, or it is off; PV guests run everywhere",
+        GuestType::Pv => "its Xen was built without them",
+    })]
+    Unsupported(GuestType),
+    #[error("not enough memory: {needed_mib} MiB are needed, {free_mib} MiB of the host are free")]
+    NoMemory { needed_mib: u64, free_mib: u64 },
+    #[error("the kernel command line has a NUL byte")]
+    CommandLine,
+    #[error("cannot build the domain")]
+    Build(#[from] CallError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot connect a network interface")]
+    Vif(#[from] VifError),
+}
+
+/// How long the parts of a create took.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timings {
+    pub build: Duration,
+    pub store: Duration,
+    pub devices: Duration,
+}
+
+/// What Xen says of a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DomainState {
+    Alive,
+    /// It shut down or crashed by itself and waits to be destroyed.
+    Down {
+        reason: u32,
+    },
+    Gone,
+}
+
+/// A domain that exists. Dropping this value leaves it running: [`Domain::destroy`] ends it.
+pub struct Domain {
+    host: Arc<Host>,
+    domid: DomId,
+    uuid: Uuid,
+    /// Held as long as the domain may use them.
+    disks: Vec<Disk>,
+    pub timings: Timings,
+}
+
+impl fmt::Debug for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Domain")
+            .field("domid", &self.domid)
+            .field("uuid", &self.uuid)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// Builds a guest, paused, its devices ready. What was made is undone when a step fails.
+    pub async fn create(self: &Arc<Self>, config: DomainConfig) -> Result<Domain, DomainError> {
+        if !self.supports(config.guest_type) {
+            return Err(DomainError::Unsupported(config.guest_type));
+        }
+        let pvh = config.guest_type == GuestType::Pvh;
+        let started = Instant::now();
+        let cmdline = CString::new(config.cmdline.clone()).map_err(|_| DomainError::CommandLine)?;
+        let shadow_mib = if pvh {
+            shadow_mib(config.memory_mib, config.vcpus)
+        } else {
+            0
+        };
+        let needed_mib = config.memory_mib + u64::from(shadow_mib) + 4;
+        let kernel = Arc::clone(&config.kernel);
+        let create = Create {
+            uuid: *config.uuid.as_bytes(),
+            vcpus: config.vcpus,
+            pvh,
+            hap: self.hap(),
+        };
+        let (memory_mib, vcpus) = (config.memory_mib, config.vcpus);
+        let built = self
+            .call(move |calls| {
+                let free_mib = calls.physical()?.free_bytes >> 20;
+                if free_mib < needed_mib {
+                    return Ok(Err(DomainError::NoMemory { needed_mib, free_mib }));
+                }
+                let domid = calls.create(&create)?;
+                let tables = if pvh { acpi::tables(vcpus) } else { Vec::new() };
+                let built = calls.build(&Build {
+                    domid,
+                    pvh,
+                    memory_mib,
+                    vcpus,
+                    kernel: &kernel.image,
+                    initramfs: &kernel.initramfs,
+                    cmdline: &cmdline,
+                    acpi: &tables,
+                    shadow_mib,
+                });
+                match built {
+                    Ok(built) => Ok(Ok((domid, built))),
+                    Err(error) => {
+                        if let Err(error) = calls.destroy(domid) {
+                            tracing::error!(domid, %error, "domain cannot be destroyed");
+                        }
+                        Err(error)
+                    }
+                }
+            })
+            .await??;
+        let (domid, built) = built;
+        let build_time = started.elapsed();
+
+        let mut domain = Domain {
+            host: Arc::clone(self),
+            domid,
+            uuid: config.uuid,
+            disks: config.disks.clone(),
+            timings: Timings {
+                build: build_time,
+                ..Timings::default()
+            },
+        };
+        match domain.introduce(&config, &built).await {
+            Ok(()) => Ok(domain),
+            Err(error) => {
+                for error in domain.destroy().await {
+                    tracing::error!(domid, %error, "undoing a create");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A domain of ours that exists already.
+    pub fn adopt(self: &Arc<Self>, domid: DomId, uuid: Uuid, disks: Vec<Disk>) -> Domain {
+        Domain {
+            host: Arc::clone(self),
+            domid,
+            uuid,
+            disks,
+            timings: Timings::default(),
+        }
+    }
+
+    /// Domain numbers and UUIDs of all guests, those that shut down included.
+    pub async fn domains(self: &Arc<Self>) -> Result<Vec<(DomId, Uuid)>, CallError> {
+        let listed = self.list().await?;
+        Ok(listed
+            .into_iter()
+            .filter(|listed| listed.domid != 0 && !listed.dying)
+            .map(|listed| (listed.domid, Uuid::from_bytes(listed.uuid)))
+            .collect())
+    }
+}
+
+/// Memory Xen keeps for a guest's page tables, as xl counts it.
+fn shadow_mib(memory_mib: u64, vcpus: u32) -> u32 {
+    let kib = 4 * (256 * u64::from(vcpus) + 2 * memory_mib);
+    kib.div_ceil(1024) as u32
+}
+
+impl Domain {
+    pub fn domid(&self) -> DomId {
+        self.domid
+    }
+
+    pub fn uuid(&self) -> Uuid {
+        self.uuid
+    }
+
+    pub async fn unpause(&self) -> Result<(), CallError> {
+        let domid = self.domid;
+        self.host.call(move |calls| calls.unpause(domid)).await
+    }
+
+    pub async fn pause(&self) -> Result<(), CallError> {
+        let domid = self.domid;
+        self.host.call(move |calls| calls.pause(domid)).await
+    }
+
+    pub async fn state(&self) -> Result<DomainState, CallError> {
+        Ok(match self.host.listed(self.domid).await? {
+            Some(listed) if listed.uuid != *self.uuid.as_bytes() || listed.dying => DomainState::Gone,
+            Some(listed) => listed
+                .shutdown
+                .map_or(DomainState::Alive, |reason| DomainState::Down { reason }),
+            None => DomainState::Gone,
+        })
+    }
+
+    /// Processor time it has used, and its memory in bytes.
+    pub async fn usage(&self) -> Result<Option<(Duration, u64)>, CallError> {
+        let listed = self.host.listed(self.domid).await?;
+        Ok(listed.map(|listed| (Duration::from_nanos(listed.cpu_time_ns), listed.memory_bytes)))
+    }
+
+    /// Writes the guest's part of xenstore and connects its backends.
+    async fn introduce(&mut self, config: &DomainConfig, built: &Built) -> Result<(), DomainError> {
+        let started = Instant::now();
+        let store = self.host.store().clone();
+        let domid = self.domid;
+        let disks = config
+            .disks
+            .iter()
+            .enumerate()
+            .map(|(index, disk)| disk.nodes(domid, index));
+        let nics = config
+            .nics
+            .iter()
+            .enumerate()
+            .map(|(index, nic)| nic.nodes(domid, index));
+        let devices: Vec<Nodes> = disks.chain(nics).collect();
+
+        let home = format!("/local/domain/{domid}");
+        let vm = format!("/vm/{}", self.uuid);
+        let mut granted = vec![
+            (home.clone(), Access::Reader(domid)),
+            (vm.clone(), Access::Reader(domid)),
+            (format!("{home}/data"), Access::Owner(domid)),
+            (format!("{home}/control/shutdown"), Access::Owner(domid)),
+        ];
+        granted.extend(devices.iter().flat_map(|device| device.granted.clone()));
+        store.grant(granted).await?;
+
+        let mut entries = entries(&home, &vm, config, built, domid);
+        entries.extend(devices.iter().flat_map(|device| device.entries.clone()));
+        store.write_all(&entries).await?;
+        store
+            .introduce(domid, built.store_frame, built.store_port)
+            .await?;
+        self.timings.store = started.elapsed();
+
+        let started = Instant::now();
+        for (number, nic) in config.nics.iter().enumerate() {
+            let backend = &devices[config.disks.len() + number].backend;
+            vif::connect(&store, domid, number, nic, backend).await?;
+        }
+        self.timings.devices = started.elapsed();
+        Ok(())
+    }
+
+    /// Ends the domain and removes all of it. Goes on after an error and gives all of them.
+    pub async fn destroy(self) -> Vec<DomainError> {
+        let mut errors = Vec::new();
+        let domid = self.domid;
+        match self.state().await {
+            Ok(DomainState::Gone) => {}
+            Ok(_) => {
+                if let Err(error) = self.host.call(move |calls| calls.destroy(domid)).await {
+                    errors.push(error.into());
+                }
+            }
+            Err(error) => errors.push(error.into()),
+        }
+        errors.extend(
+            remove_nodes(self.host.store(), domid, self.uuid)
+                .await
+                .into_iter()
+                .map(DomainError::Store),
+        );
+        drop(self.disks);
+        errors
+    }
+}
+
+/// What every guest has, where `xl`, xenconsoled and the guest look for it.
+fn entries(
+    home: &str,
+    vm: &str,
+    config: &DomainConfig,
+    built: &Built,
+    domid: DomId,
+) -> Vec<(String, String)> {
+    let memory_kib = (config.memory_mib << 10).to_string();
+    let mut entries = Vec::new();
+    let mut put = |key: &str, value: &str| entries.push((format!("{home}/{key}"), value.to_owned()));
+    put("vm", vm);
+    put("name", &config.name);
+    put("domid", &domid.to_string());
+    put("memory/static-max", &memory_kib);
+    put("memory/target", &memory_kib);
+    put("memory/videoram", "0");
+    for vcpu in 0..config.vcpus {
+        put(&format!("cpu/{vcpu}/availability"), "online");
+    }
+    put("store/ring-ref", &built.store_frame.to_string());
+    put("store/port", &built.store_port.to_string());
+    put("console/ring-ref", &built.console_frame.to_string());
+    put("console/port", &built.console_port.to_string());
+    put("console/type", "xenconsoled");
+    put("console/output", "pty");
+    put("console/limit", "1048576");
+    put("console/tty", "");
+    entries.push((format!("{vm}/uuid"), config.uuid.to_string()));
+    entries.push((format!("{vm}/name"), config.name.clone()));
+    // What `xl console` asks to know which console is the guest's.
+    entries.push((format!("/libxl/{domid}/type"), config.guest_type.to_string()));
+    entries
+}
+
+/// Removes everything of a domain from xenstore; its backends let go of their devices then.
+async fn remove_nodes(store: &Store, domid: DomId, uuid: Uuid) -> Vec<StoreError> {
+    let mut errors = Vec::new();
+    let mut paths = Vec::new();
+    for kind in ["vbd", "vif"] {
+        paths.push(format!("/local/domain/0/backend/{kind}/{domid}"));
+    }
+    paths.extend([
+        format!("/local/domain/{domid}"),
+        format!("/libxl/{domid}"),
+        format!("/vm/{uuid}"),
+    ]);
+    for removed in futures_util::future::join_all(paths.iter().map(|path| store.remove(path))).await {
+        errors.extend(removed.err());
+    }
+    errors
+}
