@@ -1,0 +1,543 @@
+//! The agent's loop and its tables.
+
+use crate::container::{self, Container};
+use crate::error::{Context, Failure, failure};
+use crate::kmsg;
+use crate::link::Link;
+use crate::process::{self, Namespaces, set_nonblocking};
+use crate::sys;
+use guest_protocol::control::{Decoder, encode};
+use guest_protocol::message::{
+    ContainerSpec, ErrorKind, Event, ExitStatus, GuestState, ProcessId, ProcessSpec, ProcessState, ReplyBody,
+    Request, RequestBody, StreamId, StreamState, VERSION, WindowSize,
+};
+use guest_protocol::mux::{Incoming, MAX_STREAMS, Mux, Violation};
+use guest_protocol::ring::{self, Consumer, Producer, Side};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Processes of one guest that the agent remembers.
+const MAX_PROCESSES: usize = MAX_STREAMS / 3;
+const READ_BYTES: usize = 64 << 10;
+
+/// Bytes from the link on their way into a process.
+struct Input {
+    stream: StreamId,
+    /// Closed when gone: the process has read its end, or has closed its own side.
+    fd: Option<OwnedFd>,
+    pending: VecDeque<u8>,
+    ended: bool,
+}
+
+/// Bytes from a process on their way to the link.
+struct Output {
+    stream: StreamId,
+    fd: Option<OwnedFd>,
+}
+
+struct Process {
+    container: String,
+    first: bool,
+    pid: i32,
+    streams: Vec<StreamId>,
+    input: Option<Input>,
+    outputs: Vec<Output>,
+    terminal: Option<OwnedFd>,
+    exited: Option<ExitStatus>,
+    /// The engine was told of the exit.
+    told: bool,
+}
+
+struct Running {
+    container: Container,
+    namespaces: Option<Namespaces>,
+}
+
+pub struct Agent {
+    link: Link,
+    producer: Producer,
+    consumer: Consumer,
+    mux: Mux,
+    decoder: Decoder,
+    containers: BTreeMap<String, Running>,
+    processes: BTreeMap<ProcessId, Process>,
+    children: OwnedFd,
+    kernel_log: Option<(StreamId, kmsg::Reader)>,
+    oom_kills: u64,
+    shutdown: bool,
+}
+
+fn violated(violation: Violation) -> Failure {
+    failure(
+        ErrorKind::Guest,
+        format!("the engine broke the link's rules: {violation}"),
+    )
+}
+
+impl Agent {
+    pub fn new() -> Result<Self, Failure> {
+        let children = sys::child_signals().context("signalfd")?;
+        let link = Link::offer().context("offer the link")?;
+        let (producer, consumer) = ring::ends(&link.memory, Side::Guest);
+        Ok(Self {
+            link,
+            producer,
+            consumer,
+            mux: Mux::new(),
+            decoder: Decoder::default(),
+            containers: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            children,
+            kernel_log: None,
+            oom_kills: oom_kills(),
+            shutdown: false,
+        })
+    }
+
+    /// Serves until the engine asks for the end.
+    pub fn run(mut self) -> Result<(), Failure> {
+        loop {
+            self.take_input()?;
+            self.reap();
+            for process in self.processes.values_mut() {
+                process.pump(&mut self.mux);
+            }
+            self.pump_kernel_log();
+            self.tell_exits()?;
+            if self
+                .mux
+                .fill(&mut self.producer, &self.link.memory)
+                .map_err(violated)?
+            {
+                self.notify()?;
+            }
+            if self.shutdown && !self.mux.has_output() {
+                container::unmount_all(self.containers.into_keys());
+                return Ok(());
+            }
+            self.wait()?;
+        }
+    }
+
+    fn notify(&self) -> Result<(), Failure> {
+        self.link.notify().context("notify dom0")
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&mut self) -> Result<(), Failure> {
+        let mut fds = vec![
+            PollFd::new(&self.link, PollFlags::IN),
+            PollFd::new(&self.children, PollFlags::IN),
+        ];
+        for process in self.processes.values() {
+            process.interests(&self.mux, &mut fds);
+        }
+        if let Some((stream, reader)) = &self.kernel_log
+            && self.mux.room(*stream) > 0
+        {
+            fds.push(PollFd::new(reader, PollFlags::IN));
+        }
+        match poll(&mut fds, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).context("poll"),
+        }
+        drop(fds);
+        self.link.take_notification().context("take a notification")?;
+        let mut signals = [0; 1024];
+        while rustix::io::read(&self.children, &mut signals).is_ok_and(|length| length > 0) {}
+        Ok(())
+    }
+
+    /// Handles all that is in the ring.
+    fn take_input(&mut self) -> Result<(), Failure> {
+        let mut took = false;
+        while let Some(incoming) = self
+            .mux
+            .receive(&mut self.consumer, &self.link.memory)
+            .map_err(violated)?
+        {
+            took = true;
+            match incoming {
+                Incoming::Reset => {
+                    self.decoder = Decoder::default();
+                    self.mux.reset();
+                }
+                Incoming::Data(0, bytes) => {
+                    self.mux.consumed(0, bytes.len());
+                    self.decoder.push(&bytes);
+                    while let Some(request) = self.decoder.decode::<Request>().map_err(violated)? {
+                        self.answer(request)?;
+                    }
+                }
+                Incoming::Data(stream, bytes) => match self.input(stream) {
+                    Some(input) if input.fd.is_some() => input.pending.extend(bytes),
+                    _ => self.mux.consumed(stream, bytes.len()),
+                },
+                Incoming::End(stream) => {
+                    if let Some(input) = self.input(stream) {
+                        input.ended = true;
+                    }
+                }
+            }
+        }
+        self.consumer.release(&self.link.memory);
+        if took {
+            self.notify()?;
+        }
+        Ok(())
+    }
+
+    fn input(&mut self, stream: StreamId) -> Option<&mut Input> {
+        self.processes
+            .values_mut()
+            .filter_map(|process| process.input.as_mut())
+            .find(|input| input.stream == stream)
+    }
+
+    fn send(&mut self, event: &Event) -> Result<(), Failure> {
+        self.mux.send(0, &encode(event).map_err(violated)?);
+        Ok(())
+    }
+
+    fn answer(&mut self, request: Request) -> Result<(), Failure> {
+        let result = self.perform(request.body);
+        self.send(&Event::Reply {
+            id: request.id,
+            result,
+        })
+    }
+
+    fn perform(&mut self, body: RequestBody) -> Result<ReplyBody, Failure> {
+        match body {
+            RequestBody::Hello { version: _ } => return Ok(ReplyBody::State(self.state())),
+            RequestBody::Create { container } => self.create(*container)?,
+            RequestBody::Start { process } => return self.start(*process),
+            RequestBody::Signal { process, signal } => self.signal(process, signal)?,
+            RequestBody::Resize { process, size } => self.resize(process, size)?,
+            RequestBody::Forget { process } => self.forget(process),
+            RequestBody::KernelLog { stream } => {
+                self.mux.open(stream);
+                self.kernel_log = Some((stream, kmsg::Reader::open().context("open /dev/kmsg")?));
+            }
+            RequestBody::Shutdown => {
+                for process in self.processes.values().filter(|process| process.exited.is_none()) {
+                    let _ = kill(process.pid, libc::SIGKILL);
+                }
+                // On disk before the answer: the engine destroys the domain when it has that.
+                rustix::fs::sync();
+                self.shutdown = true;
+            }
+        }
+        Ok(ReplyBody::Done)
+    }
+
+    fn create(&mut self, spec: ContainerSpec) -> Result<(), Failure> {
+        if self.containers.contains_key(&spec.id) {
+            return Err(failure(ErrorKind::Invalid, "the container exists already"));
+        }
+        let id = spec.id.clone();
+        let container = Container::create(spec)?;
+        self.containers.insert(
+            id,
+            Running {
+                container,
+                namespaces: None,
+            },
+        );
+        Ok(())
+    }
+
+    fn start(&mut self, spec: ProcessSpec) -> Result<ReplyBody, Failure> {
+        let invalid = |message: &str| Err(failure(ErrorKind::Invalid, message));
+        if self.processes.contains_key(&spec.process) {
+            return invalid("the process exists already");
+        }
+        if self.processes.len() >= MAX_PROCESSES {
+            return invalid("too many processes");
+        }
+        let Some(running) = self.containers.get_mut(&spec.container) else {
+            return Err(failure(ErrorKind::NotFound, "no such container"));
+        };
+        if spec.first != running.namespaces.is_none() {
+            return invalid("the container's first process comes first, and once");
+        }
+        let streams: Vec<_> = [spec.stdin, spec.stdout, spec.stderr]
+            .into_iter()
+            .flatten()
+            .collect();
+        if streams.contains(&0) || streams.iter().any(|stream| self.mux.is_open(*stream)) {
+            return invalid("a stream is in use already");
+        }
+        let started = process::start(&running.container, &spec, running.namespaces.as_ref())?;
+        if spec.first {
+            running.namespaces = Some(Namespaces::of(started.pid)?);
+        }
+        streams.iter().for_each(|stream| self.mux.open(*stream));
+        let duplicate = |fd: &Option<OwnedFd>| fd.as_ref().and_then(|fd| fd.try_clone().ok());
+        if let Some(terminal) = &started.terminal {
+            set_nonblocking(terminal)?;
+        }
+        let input_fd = started.stdin.or_else(|| duplicate(&started.terminal));
+        let output_fd = started.stdout.or_else(|| duplicate(&started.terminal));
+        let mut outputs = Vec::new();
+        for (stream, fd) in [(spec.stdout, output_fd), (spec.stderr, started.stderr)] {
+            if let Some(stream) = stream {
+                outputs.push(Output { stream, fd });
+            }
+        }
+        let input = spec.stdin.map(|stream| Input {
+            stream,
+            fd: input_fd,
+            pending: VecDeque::new(),
+            ended: false,
+        });
+        let process = Process {
+            container: spec.container,
+            first: spec.first,
+            pid: started.pid,
+            streams,
+            input,
+            outputs,
+            terminal: started.terminal,
+            exited: None,
+            told: false,
+        };
+        self.processes.insert(spec.process, process);
+        Ok(ReplyBody::Started {
+            pid: started.pid as u32,
+        })
+    }
+
+    fn process(&self, id: ProcessId) -> Result<&Process, Failure> {
+        self.processes
+            .get(&id)
+            .ok_or_else(|| failure(ErrorKind::NotFound, "no such process"))
+    }
+
+    fn signal(&self, id: ProcessId, signal: i32) -> Result<(), Failure> {
+        let process = self.process(id)?;
+        if process.exited.is_some() {
+            return Err(failure(ErrorKind::NotFound, "the process has ended"));
+        }
+        kill(process.pid, signal).context("kill")
+    }
+
+    fn resize(&self, id: ProcessId, size: WindowSize) -> Result<(), Failure> {
+        match &self.process(id)?.terminal {
+            Some(terminal) => process::resize(terminal, size).context("resize"),
+            None => Err(failure(ErrorKind::Invalid, "the process has no terminal")),
+        }
+    }
+
+    fn forget(&mut self, id: ProcessId) {
+        if let Some(process) = self.processes.get(&id)
+            && process.exited.is_some()
+        {
+            process.streams.iter().for_each(|stream| self.mux.close(*stream));
+            self.processes.remove(&id);
+        }
+    }
+
+    fn state(&self) -> GuestState {
+        GuestState {
+            version: VERSION,
+            kernel_release: rustix::system::uname().release().to_string_lossy().into_owned(),
+            containers: self.containers.keys().cloned().collect(),
+            processes: self
+                .processes
+                .iter()
+                .map(|(id, process)| ProcessState {
+                    process: *id,
+                    pid: process.pid as u32,
+                    exited: process.exited.clone().filter(|_| process.told),
+                })
+                .collect(),
+            streams: self
+                .mux
+                .positions()
+                .map(|(stream, at)| StreamState {
+                    stream,
+                    sent: at.sent,
+                    received: at.received,
+                    sent_eof: at.sent_end,
+                    received_eof: at.received_end,
+                })
+                .collect(),
+        }
+    }
+
+    /// Collects every child that ended, adopted ones too.
+    fn reap(&mut self) {
+        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+            let pid = pid.as_raw_nonzero().get();
+            let signal = status.terminating_signal();
+            let kills = oom_kills();
+            let oom_killed = signal == Some(libc::SIGKILL) && kills > self.oom_kills;
+            self.oom_kills = kills;
+            let code = signal.map_or_else(|| status.exit_status().unwrap_or(255), |signal| 128 + signal);
+            let Some(process) = self
+                .processes
+                .values_mut()
+                .find(|process| process.pid == pid && process.exited.is_none())
+            else {
+                continue;
+            };
+            process.exited = Some(ExitStatus {
+                code,
+                signal,
+                oom_killed,
+                at_ms: now_ms(),
+            });
+            process.input = None;
+            if process.first {
+                // The kernel has killed all others; a container does not start twice in one guest.
+                crate::kmsg::log(&format!("container {} ended with {code}", process.container));
+            }
+        }
+    }
+
+    /// Tells of each exit once its output has gone out.
+    fn tell_exits(&mut self) -> Result<(), Failure> {
+        let mut events = Vec::new();
+        for (id, process) in &mut self.processes {
+            if let Some(status) = &process.exited
+                && !process.told
+                && process
+                    .outputs
+                    .iter()
+                    .all(|output| self.mux.position(output.stream).is_none_or(|at| at.sent_end))
+            {
+                process.told = true;
+                events.push(Event::Exited {
+                    process: *id,
+                    status: status.clone(),
+                });
+            }
+        }
+        events.iter().try_for_each(|event| self.send(event))
+    }
+
+    fn pump_kernel_log(&mut self) {
+        let Some((stream, reader)) = &mut self.kernel_log else {
+            return;
+        };
+        while self.mux.room(*stream) > 0 {
+            match reader.next_line() {
+                Ok(Some(line)) => self.mux.send(*stream, line.as_bytes()),
+                _ => break,
+            }
+        }
+    }
+}
+
+impl Process {
+    fn interests<'a>(&'a self, mux: &Mux, fds: &mut Vec<PollFd<'a>>) {
+        if let Some(Input {
+            fd: Some(fd),
+            pending,
+            ..
+        }) = &self.input
+            && !pending.is_empty()
+        {
+            fds.push(PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::OUT));
+        }
+        for output in &self.outputs {
+            if let Some(fd) = &output.fd
+                && mux.room(output.stream) > 0
+            {
+                fds.push(PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN));
+            }
+        }
+    }
+
+    /// Moves what can be moved without waiting.
+    fn pump(&mut self, mux: &mut Mux) {
+        if let Some(input) = &mut self.input {
+            input.pump(mux, self.terminal.is_some());
+        }
+        let exited = self.exited.is_some();
+        for output in &mut self.outputs {
+            output.pump(mux, exited);
+        }
+    }
+}
+
+impl Input {
+    fn pump(&mut self, mux: &mut Mux, terminal: bool) {
+        while let Some(fd) = &self.fd
+            && !self.pending.is_empty()
+        {
+            let (bytes, _) = self.pending.as_slices();
+            match rustix::io::write(fd, bytes) {
+                Ok(length) => {
+                    self.pending.drain(..length);
+                    mux.consumed(self.stream, length);
+                }
+                Err(rustix::io::Errno::AGAIN) => return,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => {
+                    // Nobody reads any more: the rest goes nowhere, and the sender is not held up.
+                    mux.consumed(self.stream, self.pending.len());
+                    self.pending.clear();
+                    self.fd = None;
+                }
+            }
+        }
+        // A terminal has no end of input; whoever typed has left.
+        if self.ended && self.pending.is_empty() && !terminal {
+            self.fd = None;
+        }
+    }
+}
+
+impl Output {
+    /// Reads while the stream has room. After the exit what stands in the pipe is all that there will be.
+    fn pump(&mut self, mux: &mut Mux, exited: bool) {
+        let mut buffer = [0; READ_BYTES];
+        while let Some(fd) = &self.fd {
+            let room = mux.room(self.stream).min(READ_BYTES);
+            if room == 0 {
+                return;
+            }
+            match rustix::io::read(fd, &mut buffer[..room]) {
+                Ok(length) if length > 0 => mux.send(self.stream, &buffer[..length]),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) if !exited => return,
+                // End, or a terminal whose last user is gone.
+                _ => {
+                    self.fd = None;
+                    mux.finish(self.stream);
+                }
+            }
+        }
+    }
+}
+
+fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    let missing = || io::Error::from(io::ErrorKind::InvalidInput);
+    let pid = Pid::from_raw(pid).ok_or_else(missing)?;
+    Ok(kill_process(pid, signal_number(signal).ok_or_else(missing)?)?)
+}
+
+fn signal_number(number: i32) -> Option<Signal> {
+    Signal::from_named_raw(number)
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as u64)
+}
+
+/// How many processes the kernel has killed for want of memory.
+fn oom_kills() -> u64 {
+    std::fs::read_to_string("/proc/vmstat")
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
+        .unwrap_or(0)
+}
