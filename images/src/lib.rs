@@ -1,1 +1,21 @@
-//! OCI images: references, registry, layers, store and root devices.
+//! OCI images: names, pulling from registries, the store, and the root file systems that guests mount.
+//!
+//! A registry is not trusted: sizes, digests, media types and every tar entry are checked, and what fails leaves the
+//! store as it was. Layers are never unpacked into this system's tree: they stay tars, and their merged tree goes
+//! straight into an EROFS image.
+#![forbid(unsafe_code)]
+
+mod config;
+mod error;
+mod layer;
+mod name;
+mod pull;
+mod rootfs;
+mod store;
+mod tree;
+
+pub use config::ImageConfig;
+pub use error::Error;
+pub use name::Name;
+pub use pull::{Credentials, Progress, Registries};
+pub use store::{Image, Removed, Store};

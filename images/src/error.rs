@@ -1,0 +1,81 @@
+use std::io;
+use std::path::PathBuf;
+
+/// Why an image cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("invalid reference format: {0:?}")]
+    Name(String),
+    #[error("no such image: {0}")]
+    NotFound(String),
+    #[error("manifest for {0} not found: manifest unknown")]
+    UnknownManifest(String),
+    #[error("pull access denied for {0}: the repository does not exist or needs a login")]
+    Denied(String),
+    #[error("cannot reach the registry {registry}")]
+    Unreachable {
+        registry: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("the registry {registry} failed")]
+    Registry {
+        registry: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("{what} of {name} is not understood: {why}")]
+    Malformed {
+        what: &'static str,
+        name: String,
+        why: String,
+    },
+    #[error("{what} has the digest {found}, not {expected}: the registry or the connection is at fault")]
+    Digest {
+        what: String,
+        expected: String,
+        found: String,
+    },
+    #[error("{what} has {found} bytes, not {expected}")]
+    Size { what: String, expected: u64, found: u64 },
+    #[error("{what} exceeds the limit of {limit}")]
+    Limit { what: String, limit: String },
+    #[error("{name} has no image for linux/amd64: it has {available}")]
+    Platform { name: String, available: String },
+    #[error("media type {0} is not supported")]
+    MediaType(String),
+    #[error("layer {layer} is corrupt: {why}")]
+    Layer { layer: String, why: String },
+    #[error("cannot write {path}")]
+    Write {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot read {path}")]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("mkfs.erofs failed: {0}")]
+    MakeRoot(String),
+    #[error("mkfs.erofs cannot be run: install erofs-utils")]
+    NoMakeRoot(#[source] io::Error),
+    #[error("conflict: {0}")]
+    Conflict(String),
+    #[error("pull was interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    pub(crate) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Write { path, source }
+    }
+
+    pub(crate) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Read { path, source }
+    }
+}

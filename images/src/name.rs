@@ -1,0 +1,94 @@
+//! Names of images: `registry/repository:tag@digest`, with docker's defaults.
+
+use crate::Error;
+use oci_client::Reference;
+use std::fmt;
+use std::str::FromStr;
+
+/// A full name: its registry and, unless it has a digest, its tag are always known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name(Reference);
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        // The grammar's own limit for a repository, a tag and a digest together.
+        if text.len() > 512 {
+            return Err(Error::Name(text.chars().take(80).collect()));
+        }
+        text.parse().map(Self).map_err(|_| Error::Name(text.to_owned()))
+    }
+}
+
+impl Name {
+    pub fn registry(&self) -> &str {
+        self.0.registry()
+    }
+
+    pub fn tag(&self) -> Option<&str> {
+        self.0.tag()
+    }
+
+    pub fn digest(&self) -> Option<&str> {
+        self.0.digest()
+    }
+
+    /// Registry and repository as docker shows them: without what is docker.io's default.
+    pub fn repository(&self) -> String {
+        let repository = self.0.repository();
+        match self.0.registry() {
+            "docker.io" => repository
+                .strip_prefix("library/")
+                .unwrap_or(repository)
+                .to_owned(),
+            registry => format!("{registry}/{repository}"),
+        }
+    }
+
+    /// The same repository, by digest.
+    pub(crate) fn with_digest(&self, digest: &str) -> Reference {
+        self.0.clone_with_digest(digest.to_owned())
+    }
+
+    pub(crate) fn reference(&self) -> &Reference {
+        &self.0
+    }
+}
+
+/// As docker shows it.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.repository())?;
+        match (self.tag(), self.digest()) {
+            (_, Some(digest)) => write!(f, "@{digest}"),
+            (Some(tag), None) => write!(f, ":{tag}"),
+            (None, None) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_completed_and_shown_as_docker_does() {
+        let show = |text: &str| {
+            text.parse::<Name>()
+                .map(|name| name.to_string())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(show("debian").unwrap(), "debian:latest");
+        assert_eq!(show("docker.io/library/debian:12").unwrap(), "debian:12");
+        assert_eq!(show("me/app").unwrap(), "me/app:latest");
+        assert_eq!(show("localhost:5000/a/b:1").unwrap(), "localhost:5000/a/b:1");
+        assert_eq!("debian".parse::<Name>().unwrap().registry(), "docker.io");
+        for bad in ["", "UPPER", "a:b:c", "a/../b", "a b", "-a", "a@sha256:zz"] {
+            assert_eq!(
+                show(bad).unwrap_err(),
+                format!("invalid reference format: {bad:?}")
+            );
+        }
+    }
+}

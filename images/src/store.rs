@@ -1,0 +1,406 @@
+//! What is kept of images, and where.
+//!
+//! ```text
+//!   references.json     names of images and what they stand for; replaced as a whole
+//!   blobs/sha256/HEX    manifests and configs, by digest
+//!   layers/HEX.tar      layers, decompressed, by their verified diff_id
+//!   rootfs/HEX.erofs    root file systems, by a hash of the diff_ids they are made of
+//!   tmp/                what is on its way; emptied at start
+//! ```
+//!
+//! A file appears under its final name only when it is complete, verified and on disk.
+
+use crate::layer::{digest_hex, digest_of};
+use crate::rootfs;
+use crate::{Error, ImageConfig, Name};
+use oci_spec::image::ImageConfiguration;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bumped when the root file systems are made in another way.
+const ROOTFS_FORMAT: &str = "erofs-1";
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct References {
+    images: Vec<Record>,
+}
+
+/// One image: a config and the names that stand for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Record {
+    /// Digest of its config.
+    id: String,
+    /// Digest of its manifest.
+    manifest: String,
+    /// `repository:tag`, as shown.
+    names: Vec<String>,
+    /// `repository@digest`, as pulled.
+    digests: Vec<String>,
+    pulled_at: i64,
+}
+
+/// An image of the store.
+#[derive(Debug, Clone)]
+pub struct Image {
+    pub id: String,
+    pub manifest: String,
+    pub names: Vec<String>,
+    pub digests: Vec<String>,
+    /// Seconds since the epoch.
+    pub pulled_at: i64,
+    pub configuration: ImageConfiguration,
+    pub config: ImageConfig,
+    /// Bytes of its layers, unpacked.
+    pub size: u64,
+}
+
+/// What a removal did, in docker's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removed {
+    Untagged(String),
+    Deleted(String),
+}
+
+pub struct Store {
+    root: PathBuf,
+    references: Mutex<References>,
+    /// One root file system is made at a time.
+    making: tokio::sync::Mutex<()>,
+}
+
+impl Store {
+    pub fn open(root: &Path) -> Result<Arc<Self>, Error> {
+        for name in ["blobs/sha256", "layers", "rootfs", "tmp"] {
+            let path = root.join(name);
+            fs::create_dir_all(&path).map_err(Error::write(&path))?;
+        }
+        let tmp = root.join("tmp");
+        for entry in fs::read_dir(&tmp).map_err(Error::read(&tmp))?.flatten() {
+            fs::remove_file(entry.path()).map_err(Error::write(entry.path()))?;
+        }
+        let path = root.join("references.json");
+        let references = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Error::Malformed {
+                what: "store",
+                name: path.display().to_string(),
+                why: error.to_string(),
+            })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => References::default(),
+            Err(error) => return Err(Error::read(path)(error)),
+        };
+        Ok(Arc::new(Self {
+            root: root.to_owned(),
+            references: Mutex::new(references),
+            making: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    fn references(&self) -> MutexGuard<'_, References> {
+        self.references.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the names as they are now; the change is undone in memory when that fails.
+    fn change(&self, change: impl FnOnce(&mut References)) -> Result<(), Error> {
+        let mut references = self.references();
+        let mut changed = references.clone();
+        change(&mut changed);
+        let bytes = serde_json::to_vec_pretty(&changed).unwrap_or_default();
+        self.publish(&bytes, &self.root.join("references.json"))?;
+        *references = changed;
+        Ok(())
+    }
+
+    /// A new file in `tmp`, removed unless it is moved away.
+    pub(crate) fn temporary(&self) -> Result<tempfile::TempPath, Error> {
+        let tmp = self.root.join("tmp");
+        Ok(tempfile::NamedTempFile::new_in(&tmp)
+            .map_err(Error::write(&tmp))?
+            .into_temp_path())
+    }
+
+    /// Writes a file so that it is there whole or not at all.
+    fn publish(&self, bytes: &[u8], to: &Path) -> Result<(), Error> {
+        let path = self.temporary()?;
+        let mut file = File::create(&path).map_err(Error::write(&*path))?;
+        file.write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(Error::write(&*path))?;
+        path.persist(to).map_err(|error| Error::write(to)(error.error))?;
+        sync_parent(to)
+    }
+
+    fn blob(&self, digest: &str) -> Result<PathBuf, Error> {
+        Ok(self.root.join("blobs/sha256").join(digest_hex(digest)?))
+    }
+
+    pub(crate) fn put_blob(&self, digest: &str, bytes: &[u8]) -> Result<(), Error> {
+        self.publish(bytes, &self.blob(digest)?)
+    }
+
+    pub(crate) fn layer(&self, diff_id: &str) -> Result<PathBuf, Error> {
+        Ok(self
+            .root
+            .join("layers")
+            .join(format!("{}.tar", digest_hex(diff_id)?)))
+    }
+
+    pub(crate) fn put_layer(&self, diff_id: &str, from: tempfile::TempPath) -> Result<(), Error> {
+        let to = self.layer(diff_id)?;
+        from.persist(&to)
+            .map_err(|error| Error::write(&to)(error.error))?;
+        sync_parent(&to)
+    }
+
+    /// Gives a name to an image whose blobs and layers are there; whatever had the name before loses it.
+    pub(crate) fn register(
+        &self,
+        id: &str,
+        manifest: &str,
+        name: &Name,
+        top_digest: &str,
+        now: i64,
+    ) -> Result<(), Error> {
+        let digest = format!("{}@{top_digest}", name.repository());
+        let tag = name.digest().is_none().then(|| name.to_string());
+        self.change(|references| {
+            if let Some(tag) = &tag {
+                references
+                    .images
+                    .iter_mut()
+                    .for_each(|image| image.names.retain(|known| known != tag));
+            }
+            let position = references
+                .images
+                .iter()
+                .position(|image| image.id == id)
+                .unwrap_or_else(|| {
+                    references.images.push(Record {
+                        id: id.to_owned(),
+                        manifest: manifest.to_owned(),
+                        names: Vec::new(),
+                        digests: Vec::new(),
+                        pulled_at: now,
+                    });
+                    references.images.len() - 1
+                });
+            let image = &mut references.images[position];
+            manifest.clone_into(&mut image.manifest);
+            image.names.extend(tag);
+            if !image.digests.contains(&digest) {
+                image.digests.push(digest);
+            }
+        })
+    }
+
+    /// All images, the newest first.
+    pub fn list(&self) -> Result<Vec<Image>, Error> {
+        let mut records = self.references().images.clone();
+        records.sort_by_key(|record| std::cmp::Reverse(record.pulled_at));
+        records.into_iter().map(|record| self.load(record)).collect()
+    }
+
+    fn load(&self, record: Record) -> Result<Image, Error> {
+        let path = self.blob(&record.id)?;
+        let bytes = fs::read(&path).map_err(Error::read(&path))?;
+        let configuration = parse_configuration(&bytes, &record.id)?;
+        let mut size = 0;
+        for diff_id in configuration.rootfs().diff_ids() {
+            let path = self.layer(diff_id)?;
+            size += fs::metadata(&path).map_err(Error::read(&path))?.len();
+        }
+        Ok(Image {
+            config: ImageConfig::from(&configuration),
+            configuration,
+            id: record.id,
+            manifest: record.manifest,
+            names: record.names,
+            digests: record.digests,
+            pulled_at: record.pulled_at,
+            size,
+        })
+    }
+
+    /// The image of a name, a digest, or an id or its beginning.
+    pub fn find(&self, text: &str) -> Result<Image, Error> {
+        let not_found = || Error::NotFound(text.chars().take(200).collect());
+        let records = self.references().images.clone();
+        if let Ok(name) = text.parse::<Name>() {
+            let shown = name.to_string();
+            if let Some(record) = records
+                .iter()
+                .find(|image| image.names.contains(&shown) || image.digests.contains(&shown))
+            {
+                return self.load(record.clone());
+            }
+        }
+        let hex = text.strip_prefix("sha256:").unwrap_or(text);
+        if hex.len() < 4 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(not_found());
+        }
+        let mut matching = records
+            .into_iter()
+            .filter(|image| image.id["sha256:".len()..].starts_with(hex));
+        match (matching.next(), matching.next()) {
+            (Some(record), None) => self.load(record),
+            _ => Err(not_found()),
+        }
+    }
+
+    /// Gives an image one more name.
+    pub fn tag(&self, image: &str, name: &Name) -> Result<(), Error> {
+        let id = self.find(image)?.id;
+        let shown = name.to_string();
+        if name.digest().is_some() {
+            return Err(Error::Name(shown));
+        }
+        self.change(|references| {
+            for image in &mut references.images {
+                image.names.retain(|known| *known != shown);
+                if image.id == id {
+                    image.names.push(shown.clone());
+                }
+            }
+        })
+    }
+
+    /// Removes a name, and the image with its last one. `used` says who uses an image.
+    pub fn remove(
+        &self,
+        text: &str,
+        force: bool,
+        used: impl Fn(&str) -> Vec<String>,
+    ) -> Result<Vec<Removed>, Error> {
+        let image = self.find(text)?;
+        let shown = text
+            .parse::<Name>()
+            .map(|name| name.to_string())
+            .unwrap_or_default();
+        let by_name = image.names.contains(&shown);
+        let mut removed = Vec::new();
+        if by_name && image.names.len() > 1 {
+            self.change(|references| {
+                references
+                    .images
+                    .iter_mut()
+                    .for_each(|image| image.names.retain(|name| *name != shown));
+            })?;
+            return Ok(vec![Removed::Untagged(shown)]);
+        }
+        let short: String = image.id.chars().skip(7).take(12).collect();
+        if !by_name && image.names.len() > 1 && !force {
+            return Err(Error::Conflict(format!(
+                "unable to delete {short} (must be forced) - image is referenced in multiple repositories"
+            )));
+        }
+        let users = used(&image.id);
+        if let Some(user) = users.first() {
+            return Err(Error::Conflict(format!(
+                "unable to remove {text:?}: container {user} is using its referenced image {short}"
+            )));
+        }
+        self.change(|references| references.images.retain(|record| record.id != image.id))?;
+        removed.extend(
+            image
+                .names
+                .iter()
+                .chain(&image.digests)
+                .cloned()
+                .map(Removed::Untagged),
+        );
+        removed.push(Removed::Deleted(image.id.clone()));
+        removed.extend(self.collect_garbage()?.into_iter().map(Removed::Deleted));
+        Ok(removed)
+    }
+
+    /// Removes blobs, layers and root file systems that no image has; gives the diff_ids of removed layers.
+    pub fn collect_garbage(&self) -> Result<Vec<String>, Error> {
+        let images = self.list()?;
+        let mut keep = BTreeSet::new();
+        for image in &images {
+            keep.insert(self.blob(&image.id)?);
+            keep.insert(self.blob(&image.manifest)?);
+            keep.insert(self.rootfs_path(image));
+            for diff_id in image.configuration.rootfs().diff_ids() {
+                keep.insert(self.layer(diff_id)?);
+            }
+        }
+        let mut removed = Vec::new();
+        for folder in ["blobs/sha256", "layers", "rootfs"] {
+            let folder = self.root.join(folder);
+            for entry in fs::read_dir(&folder).map_err(Error::read(&folder))?.flatten() {
+                let path = entry.path();
+                if !keep.contains(&path) {
+                    fs::remove_file(&path).map_err(Error::write(&path))?;
+                    if path.extension().is_some_and(|extension| extension == "tar")
+                        && let Some(stem) = path.file_stem()
+                    {
+                        removed.push(format!("sha256:{}", stem.to_string_lossy()));
+                    }
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    fn rootfs_path(&self, image: &Image) -> PathBuf {
+        let mut key = ROOTFS_FORMAT.to_owned();
+        for diff_id in image.configuration.rootfs().diff_ids() {
+            key.push('\n');
+            key.push_str(diff_id);
+        }
+        let digest = digest_of(key.as_bytes());
+        self.root
+            .join("rootfs")
+            .join(format!("{}.erofs", &digest["sha256:".len()..]))
+    }
+
+    /// The image's root file system, made if it is not there yet.
+    pub async fn rootfs(self: &Arc<Self>, image: &Image) -> Result<PathBuf, Error> {
+        let path = self.rootfs_path(image);
+        if path.exists() {
+            return Ok(path);
+        }
+        let _making = self.making.lock().await;
+        if path.exists() {
+            return Ok(path);
+        }
+        let layers = image
+            .configuration
+            .rootfs()
+            .diff_ids()
+            .iter()
+            .map(|diff_id| Ok((diff_id.clone(), self.layer(diff_id)?)))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let temporary = self.temporary()?;
+        let to = path.clone();
+        tokio::task::spawn_blocking(move || {
+            rootfs::make(&layers, &temporary)?;
+            temporary
+                .persist(&to)
+                .map_err(|error| Error::write(&to)(error.error))?;
+            sync_parent(&to)
+        })
+        .await
+        .unwrap_or(Err(Error::Interrupted))?;
+        Ok(path)
+    }
+}
+
+fn sync_parent(path: &Path) -> Result<(), Error> {
+    let parent = path.parent().unwrap_or(path);
+    File::open(parent)
+        .and_then(|folder| folder.sync_all())
+        .map_err(Error::write(parent))
+}
+
+pub fn parse_configuration(bytes: &[u8], name: &str) -> Result<ImageConfiguration, Error> {
+    serde_json::from_slice(bytes).map_err(|error| Error::Malformed {
+        what: "config",
+        name: name.to_owned(),
+        why: error.to_string(),
+    })
+}
