@@ -1,1 +1,35 @@
 //! What a container is and may become: guests, devices, records, streams.
+//!
+//! ```text
+//!   engine       the facade: containers by name, execs, images            (engine.rs)
+//!   container    one task owns each container and its guest               (container.rs, guest.rs)
+//!   session      the conversation with a guest's agent over its link      (session.rs)
+//!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log.rs)
+//!   records      what must survive, in SQLite                             (records.rs)
+//!   hypervisor   all the engine knows of Xen, as a trait                  (hypervisor.rs, xen_host.rs)
+//! ```
+#![forbid(unsafe_code)]
+
+mod engine;
+mod error;
+mod hypervisor;
+mod log;
+mod plan;
+mod signal;
+mod spec;
+mod state;
+mod stdio;
+
+pub use engine::{
+    AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Wait, WaitCondition,
+    WaitResult,
+};
+pub use error::{Error, ErrorKind};
+pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
+pub use images;
+pub use log::{LogEntry, LogOptions};
+pub use plan::Plan;
+pub use signal::{parse as parse_signal, name as signal_name};
+pub use spec::{Config, CreateRequest, HostConfig, RestartPolicy, Ulimit};
+pub use state::{Container, State, Status};
+pub use stdio::{Attachment, Chunk, Input, Source};
