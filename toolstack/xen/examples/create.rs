@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
-use xen::{Disk, DiskMode, DomainConfig, DomainState, GuestType, Host, Kernel, LoopDevice, Nic};
+use xen::{Disk, DiskMode, DomainConfig, DomainState, GuestType, Host, Kernel, Link, LoopDevice, Nic};
 
 const USAGE: &str = "usage: create [--type pv|pvh] [--kernel FILE] [--initramfs FILE] [--memory MIB] [--vcpus N] [--cmdline TEXT]
-              [--disk FILE]... [--bridge NAME] [--count N] [--run] [--json]
-  --run   unpause each guest and wait until it shuts down; otherwise it is destroyed as built, paused";
+              [--disk FILE]... [--bridge NAME] [--count N] [--run | --offer]
+  --run     unpause each guest and wait until it shuts down; otherwise it is destroyed as built, paused
+  --offer   unpause each guest and wait until its agent offers the link";
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -41,7 +42,8 @@ async fn run() -> Result<(), Box<dyn Error>> {
     );
     let (mut memory_mib, mut vcpus, mut count) = (128, 1, 1);
     let mut cmdline = "console=hvc0".to_owned();
-    let (mut files, mut bridge, mut run) = (Vec::new(), None, false);
+    let (mut files, mut bridge) = (Vec::new(), None);
+    let (mut run, mut offer) = (false, false);
     let mut args: VecDeque<String> = std::env::args().skip(1).collect();
     while let Some(flag) = args.pop_front() {
         let mut value = || args.pop_front().ok_or(USAGE);
@@ -56,6 +58,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             "--bridge" => bridge = Some(value()?),
             "--count" => count = value()?.parse()?,
             "--run" => run = true,
+            "--offer" => offer = true,
             _ => return Err(USAGE.into()),
         }
     }
@@ -93,24 +96,33 @@ async fn run() -> Result<(), Box<dyn Error>> {
             disks,
             nics,
         };
+        let before = host.store().round_trips();
         let domain = host.create(config).await?;
         let created = started.elapsed();
+        let round_trips = host.store().round_trips() - before;
+        let unpaused = Instant::now();
         if run {
             let mut released = host.store().watch("@releaseDomain").await?;
             domain.unpause().await?;
             while domain.state().await? == DomainState::Alive && released.changed().await {}
         }
+        if offer {
+            domain.unpause().await?;
+            Link::accept(&host, domain.domid()).await?;
+        }
+        let ran = unpaused.elapsed();
         let timings = domain.timings;
         let started = Instant::now();
         for error in domain.destroy().await {
             eprintln!("create: {error}");
         }
         println!(
-            "create_us={} build_us={} store_us={} devices_us={} destroy_us={}",
+            "create_us={} build_us={} store_us={} devices_us={} round_trips={round_trips} run_us={} destroy_us={}",
             created.as_micros(),
             timings.build.as_micros(),
             timings.store.as_micros(),
             timings.devices.as_micros(),
+            ran.as_micros(),
             started.elapsed().as_micros()
         );
     }

@@ -30,7 +30,8 @@ pub struct Nic {
 
 /// xenbus states, xen/io/xenbus.h.
 pub const INITIALISING: &str = "1";
-pub const INIT_WAIT: &str = "2";
+pub const CLOSING: &str = "5";
+pub const CLOSED: &str = "6";
 
 /// What to write for one device.
 pub(crate) struct Nodes {
@@ -128,6 +129,8 @@ impl Nic {
                 ("mac", &mac),
                 ("bridge", &self.bridge),
                 ("type", "vif"),
+                // netback insists on the key, and gives it to nobody.
+                ("script", ""),
             ],
         )
     }

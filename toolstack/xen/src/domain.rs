@@ -303,12 +303,22 @@ impl Domain {
 
         let home = format!("/local/domain/{domid}");
         let vm = format!("/vm/{}", self.uuid);
-        let mut granted = vec![
-            (home.clone(), Access::Reader(domid)),
-            (vm.clone(), Access::Reader(domid)),
-            (format!("{home}/data"), Access::Owner(domid)),
-            (format!("{home}/control/shutdown"), Access::Owner(domid)),
-        ];
+        // First, since all that is made below inherits it: a guest lists `device` to find its devices.
+        store
+            .grant(vec![
+                (home.clone(), Access::Reader(domid)),
+                (vm.clone(), Access::Reader(domid)),
+            ])
+            .await?;
+        let mut granted: Vec<_> = [
+            "data",
+            "control/shutdown",
+            "control/feature-poweroff",
+            "control/feature-reboot",
+            "control/feature-suspend",
+        ]
+        .map(|key| (format!("{home}/{key}"), Access::Owner(domid)))
+        .into();
         granted.extend(devices.iter().flat_map(|device| device.granted.clone()));
         store.grant(granted).await?;
 

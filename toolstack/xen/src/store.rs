@@ -5,6 +5,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use std::ffi::CString;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use xen_sys::stable;
@@ -45,6 +46,7 @@ impl StoreError {
 pub struct Store {
     connection: XsTokio,
     library: Arc<Mutex<Library>>,
+    round_trips: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -54,11 +56,22 @@ impl Store {
         Ok(Self {
             connection,
             library: Arc::new(Mutex::new(library)),
+            round_trips: Arc::default(),
         })
+    }
+
+    /// How often an answer was waited for; requests that went out together count as one.
+    pub fn round_trips(&self) -> u64 {
+        self.round_trips.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, waits: usize) {
+        self.round_trips.fetch_add(waits as u64, Ordering::Relaxed);
     }
 
     /// `None` when there is no such node.
     pub async fn read(&self, path: &str) -> Result<Option<String>, StoreError> {
+        self.count(1);
         match self
             .connection
             .read(path)
@@ -73,6 +86,7 @@ impl Store {
 
     /// Names of the nodes below; none when there is no such node.
     pub async fn list(&self, path: &str) -> Result<Vec<String>, StoreError> {
+        self.count(1);
         match self
             .connection
             .directory(path)
@@ -90,6 +104,11 @@ impl Store {
     }
 
     pub async fn write(&self, path: &str, value: &str) -> Result<(), StoreError> {
+        self.count(1);
+        self.send(path, value).await
+    }
+
+    async fn send(&self, path: &str, value: &str) -> Result<(), StoreError> {
         self.connection
             .write(path, value)
             .await
@@ -98,12 +117,14 @@ impl Store {
 
     /// Writes all, in order, without waiting for one before sending the next.
     pub async fn write_all(&self, entries: &[(String, String)]) -> Result<(), StoreError> {
-        let writes = entries.iter().map(|(path, value)| self.write(path, value));
+        self.count(1);
+        let writes = entries.iter().map(|(path, value)| self.send(path, value));
         join_all(writes).await.into_iter().collect()
     }
 
     /// Removes a node and all below it; one that is not there is no error.
     pub async fn remove(&self, path: &str) -> Result<(), StoreError> {
+        self.count(1);
         match self
             .connection
             .rm(path)
@@ -117,6 +138,7 @@ impl Store {
 
     /// Watches a node and all below it, or `@introduceDomain` and `@releaseDomain`.
     pub async fn watch(&self, path: &str) -> Result<Watch, StoreError> {
+        self.count(1);
         let mut events = self
             .connection
             .watch(path)
@@ -141,6 +163,7 @@ impl Store {
             .map(|(path, _)| (path.clone(), String::new()))
             .collect();
         self.write_all(&empty).await?;
+        self.count(nodes.len());
         self.blocking(move |library| {
             nodes.iter().try_for_each(|(path, access)| {
                 library
@@ -153,6 +176,7 @@ impl Store {
 
     /// Tells xenstored about a domain and its ring.
     pub(crate) async fn introduce(&self, domid: DomId, frame: u64, port: u32) -> Result<(), StoreError> {
+        self.count(1);
         self.blocking(move |library| {
             library
                 .introduce(domid, frame, port)

@@ -1,10 +1,10 @@
 //! dom0's end of a guest's network interface: joins its bridge, then netback is told.
 
 use crate::DomId;
-use crate::device::{INIT_WAIT, Nic};
+use crate::device::{CLOSED, CLOSING, Nic};
 use crate::store::{Store, StoreError};
-use futures_util::TryStreamExt;
-use rtnetlink::{Handle, LinkUnspec};
+use futures_util::{StreamExt, TryStreamExt};
+use rtnetlink::{Handle, LinkUnspec, MulticastGroup};
 
 #[derive(Debug, thiserror::Error)]
 pub enum VifError {
@@ -14,12 +14,18 @@ pub enum VifError {
     StoreGone,
     #[error("cannot open netlink")]
     Open(#[source] std::io::Error),
-    #[error("there is no interface {name}")]
-    Missing {
+    #[error("netlink has ended")]
+    NetlinkGone,
+    #[error("cannot look for {name}")]
+    Find {
         name: String,
         #[source]
         source: rtnetlink::Error,
     },
+    #[error("there is no bridge {0}")]
+    NoBridge(String),
+    #[error("netback did not make {0}: see dom0's kernel log")]
+    Refused(String),
     #[error("cannot add {name} to the bridge {bridge}")]
     Join {
         name: String,
@@ -29,19 +35,20 @@ pub enum VifError {
     },
 }
 
-async fn index(netlink: &Handle, name: &str) -> Result<u32, VifError> {
-    let failed = |source| VifError::Missing {
-        name: name.to_owned(),
-        source,
-    };
+/// Number of an interface, `None` when there is none of this name.
+async fn find(netlink: &Handle, name: &str) -> Result<Option<u32>, VifError> {
     let mut links = netlink.link().get().match_name(name.to_owned()).execute();
-    match links.try_next().await.map_err(failed)? {
-        Some(link) => Ok(link.header.index),
-        None => Err(failed(rtnetlink::Error::RequestFailed)),
+    match links.try_next().await {
+        Ok(link) => Ok(link.map(|link| link.header.index)),
+        Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -libc::ENODEV => Ok(None),
+        Err(source) => Err(VifError::Find {
+            name: name.to_owned(),
+            source,
+        }),
     }
 }
 
-/// Connects the interface once netback has made it.
+/// Connects the interface once netback has made it: that is after its state says so, so netlink tells.
 pub async fn connect(
     store: &Store,
     domid: DomId,
@@ -50,20 +57,33 @@ pub async fn connect(
     backend: &str,
 ) -> Result<(), VifError> {
     let state = format!("{backend}/state");
-    let mut watch = store.watch(&state).await?;
-    loop {
-        if !watch.changed().await {
-            return Err(VifError::StoreGone);
-        }
-        if store.read(&state).await?.as_deref() == Some(INIT_WAIT) {
-            break;
-        }
-    }
-    let (connection, netlink, _) = rtnetlink::new_connection().map_err(VifError::Open)?;
+    let mut states = store.watch(&state).await?;
+    let (connection, netlink, mut links) =
+        rtnetlink::new_multicast_connection(&[MulticastGroup::Link]).map_err(VifError::Open)?;
     let connection = tokio::spawn(connection);
     let name = format!("vif{domid}.{number}");
     let joined = async {
-        let (vif, bridge) = tokio::try_join!(index(&netlink, &name), index(&netlink, &nic.bridge))?;
+        let bridge = find(&netlink, &nic.bridge)
+            .await?
+            .ok_or_else(|| VifError::NoBridge(nic.bridge.clone()))?;
+        let vif = loop {
+            if let Some(vif) = find(&netlink, &name).await? {
+                break vif;
+            }
+            tokio::select! {
+                link = links.next() => if link.is_none() {
+                    return Err(VifError::NetlinkGone);
+                },
+                alive = states.changed() => {
+                    if !alive {
+                        return Err(VifError::StoreGone);
+                    }
+                    if matches!(store.read(&state).await?.as_deref(), Some(CLOSING | CLOSED)) {
+                        return Err(VifError::Refused(name.clone()));
+                    }
+                }
+            }
+        };
         let up = LinkUnspec::new_with_index(vif).controller(bridge).up().build();
         netlink
             .link()
