@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   message   JSON values, length-prefixed, on stream 0            (message.rs)
-//!   stream    numbered byte streams with per-stream windows        (mux.rs)
+//!   stream    numbered byte streams with per-stream windows        (mux.rs, stream.rs)
 //!   frame     12-byte header + payload, always moved whole         (mux.rs)
 //!   ring      two byte rings in granted pages, one each way        (ring.rs)
 //! ```
@@ -14,3 +14,11 @@ pub mod control;
 pub mod message;
 pub mod mux;
 pub mod ring;
+mod stream;
+
+#[cfg(test)]
+#[path = "control_tests.rs"]
+mod control_tests;
+#[cfg(test)]
+#[path = "takeover_tests.rs"]
+mod takeover_tests;

@@ -11,13 +11,22 @@
 //!
 //! A *window* says up to which byte of a stream, counted from its start, the receiver takes data; its payload is that
 //! count as `u64`. A sender never exceeds it, so a stream that nobody reads fills its window and stops its own writer
-//! alone. *End* is the last of its stream. *Reset* of stream 0 opens a connection: an engine sends it first, the
-//! agent answers with its own, and control messages start anew on both ways while all other streams go on.
-//! All integers are little-endian.
+//! alone. The control stream goes first: as long as it has something to send, nothing else is sent, so that data never
+//! overtakes the message that it belongs to. *End* is the last of its stream. All integers are little-endian.
+//!
+//! *Reset* of stream 0 opens a connection: an engine sends it first, the agent answers with its own, and control
+//! messages start anew on both ways while all other streams go on. Its payload is a `u32` that the engine chooses and
+//! the agent repeats, so that an engine does not take the answer to one that died for its own.
+//!
+//! An engine that takes over finds in the ring what the agent had sent before: data and windows of streams that it
+//! cannot place yet, and the rest of an old control stream, which is dropped. The agent tells all its windows anew after
+//! its reset, and then, on the control stream, where each stream stands.
 
 use crate::message::StreamId;
-use crate::ring::{Consumer, Corrupt, Producer, SharedMemory};
-use std::collections::{BTreeMap, VecDeque};
+use crate::ring::{Consumer, Corrupt, Producer, RING_BYTES, SharedMemory};
+use crate::stream::Stream;
+use std::collections::BTreeMap;
+use std::ops::Bound;
 use thiserror::Error;
 
 pub const HEADER_BYTES: usize = 12;
@@ -50,7 +59,7 @@ pub enum Violation {
     AfterEnd(StreamId),
     #[error("window of stream {0} makes no sense")]
     BadWindow(StreamId),
-    #[error("reset of stream {0}, which is not the control stream")]
+    #[error("reset of stream {0} is out of place")]
     BadReset(StreamId),
     #[error("control message of {0} bytes is too long")]
     MessageTooLong(usize),
@@ -65,52 +74,6 @@ pub enum Incoming {
     End(StreamId),
     /// The control stream starts anew.
     Reset,
-}
-
-#[derive(Debug)]
-struct Stream {
-    queue: VecDeque<u8>,
-    /// End after the queue.
-    finish: bool,
-    sent_end: bool,
-    sent: u64,
-    /// The peer takes bytes up to this count.
-    send_limit: u64,
-    received: u64,
-    received_end: bool,
-    receive_limit: u64,
-    /// Of `received`, what our side has disposed of.
-    consumed: u64,
-    window_due: bool,
-}
-
-impl Default for Stream {
-    fn default() -> Self {
-        Self {
-            queue: VecDeque::new(),
-            finish: false,
-            sent_end: false,
-            sent: 0,
-            send_limit: INITIAL_WINDOW,
-            received: 0,
-            received_end: false,
-            receive_limit: INITIAL_WINDOW,
-            consumed: 0,
-            window_due: false,
-        }
-    }
-}
-
-impl Stream {
-    fn sendable(&self) -> usize {
-        self.queue
-            .len()
-            .min(usize::try_from(self.send_limit - self.sent).unwrap_or(usize::MAX))
-    }
-
-    fn end_due(&self) -> bool {
-        self.finish && !self.sent_end && self.queue.is_empty()
-    }
 }
 
 /// How far a stream has come; see [`Mux::position`].
@@ -129,6 +92,11 @@ pub struct Mux {
     /// The stream that sent last, for fairness.
     turn: StreamId,
     reset_due: bool,
+    /// What our reset carries, or the peer's carried.
+    token: u32,
+    /// We are the side that opens connections, and this one is open as soon as the peer answers.
+    opens: bool,
+    open: bool,
     /// Streams are not known yet (an engine that took over): what comes for an unknown one is kept.
     lenient: bool,
 }
@@ -146,14 +114,18 @@ impl Mux {
     pub fn connecting() -> Self {
         Self {
             reset_due: true,
+            opens: true,
             lenient: true,
             ..Self::new()
         }
     }
 
-    /// From now on data of an unknown stream is dropped.
+    /// Every stream that goes on was [resumed](Mux::resume): those that only frames have named are forgotten, and
+    /// from now on data of an unknown stream is dropped.
     pub fn settled(&mut self) {
         self.lenient = false;
+        self.streams.retain(|_, stream| !stream.provisional);
+        self.streams.values_mut().for_each(Stream::settle);
     }
 
     /// Opens a stream. One that is open stays as it is.
@@ -183,32 +155,25 @@ impl Mux {
         self.streams
             .iter()
             .filter(|(id, _)| **id != 0)
-            .map(|(id, stream)| (*id, position(stream)))
+            .map(|(id, stream)| (*id, stream.position()))
     }
 
     pub fn position(&self, stream: StreamId) -> Option<Position> {
-        self.streams.get(&stream).map(position)
+        self.streams.get(&stream).map(Stream::position)
     }
 
-    /// Sets where a stream stands, as the peer says, after taking over. `sent` and `received` are ours.
+    /// Sets where a stream stands, as the peer says, after taking over and before anything is sent on it. `sent` and
+    /// `received` are ours, so the peer's `received` and `sent`; bytes that came meanwhile are among them.
     pub fn resume(&mut self, stream: StreamId, at: Position) {
-        let entry = self.streams.entry(stream).or_default();
-        entry.sent = at.sent;
-        entry.send_limit = entry.send_limit.max(at.sent);
-        entry.received = at.received;
-        entry.consumed = at.received;
-        entry.receive_limit = at.received + INITIAL_WINDOW;
-        entry.sent_end = at.sent_end;
-        entry.received_end = at.received_end;
-        entry.window_due = true;
+        let known = self.streams.contains_key(&stream);
+        if stream != 0 && (known || self.streams.len() < MAX_STREAMS) {
+            self.streams.entry(stream).or_default().resume(at);
+        }
     }
 
     /// Bytes that may be queued for a stream before it holds more than a window's worth: take no more from the source.
     pub fn room(&self, stream: StreamId) -> usize {
-        self.streams.get(&stream).map_or(0, |s| {
-            let ready = usize::try_from(s.send_limit - s.sent).unwrap_or(usize::MAX);
-            ready.min(INITIAL_WINDOW as usize).saturating_sub(s.queue.len())
-        })
+        self.streams.get(&stream).map_or(0, Stream::room)
     }
 
     /// Bytes queued and not sent.
@@ -235,25 +200,22 @@ impl Mux {
     /// Our side has disposed of so many received bytes: the window moves on when that is worth a frame.
     pub fn consumed(&mut self, stream: StreamId, bytes: usize) {
         if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.consumed = (stream.consumed + bytes as u64).min(stream.received);
-            if stream.consumed + INITIAL_WINDOW - stream.receive_limit >= INITIAL_WINDOW / 4 {
-                stream.window_due = true;
-            }
+            stream.consume(bytes);
         }
     }
 
     /// Whether [`Mux::fill`] would write something if there were room in the ring.
     pub fn has_output(&self) -> bool {
-        self.reset_due
-            || self
-                .streams
-                .values()
-                .any(|s| s.window_due || s.sendable() > 0 || s.end_due())
+        self.reset_due || self.streams.values().any(Stream::window_due) || self.next_sender().is_some()
     }
 
     /// Writes frames while they fit; says whether any were written, so that the peer must be notified.
     pub fn fill(&mut self, producer: &mut Producer, memory: &impl SharedMemory) -> Result<bool, Violation> {
         let mut free = producer.free(memory)?;
+        if self.opens && self.reset_due {
+            // Where the reset stands in the ring: no earlier engine's stood there.
+            self.token = producer.position();
+        }
         let mut wrote = false;
         let mut frame = |free: &mut usize, kind: u8, stream: StreamId, payload: &[&[u8]]| {
             let length: usize = payload.iter().map(|part| part.len()).sum();
@@ -267,16 +229,14 @@ impl Mux {
             wrote = true;
         };
 
-        if self.reset_due && free >= HEADER_BYTES {
-            frame(&mut free, RESET, 0, &[]);
+        if self.reset_due && free >= HEADER_BYTES + 4 {
+            frame(&mut free, RESET, 0, &[&self.token.to_le_bytes()]);
             self.reset_due = false;
         }
         if !self.reset_due {
             for (id, stream) in &mut self.streams {
-                if stream.window_due && free >= HEADER_BYTES + 8 {
-                    stream.window_due = false;
-                    stream.receive_limit = stream.consumed + INITIAL_WINDOW;
-                    frame(&mut free, WINDOW, *id, &[&stream.receive_limit.to_le_bytes()]);
+                if stream.window_due() && free >= HEADER_BYTES + 8 {
+                    frame(&mut free, WINDOW, *id, &[&stream.next_window().to_le_bytes()]);
                 }
             }
             // One frame of each stream in turn, until none can send.
@@ -308,15 +268,19 @@ impl Mux {
         Ok(wrote)
     }
 
-    /// The stream after `turn` that has something to send; the control stream always goes first.
+    /// The stream after `turn` that has something to send. The control stream goes first, and when its window is
+    /// full all others wait with it: what they carry may belong to a message that is not out yet.
     fn next_sender(&self) -> Option<StreamId> {
         let ready =
             |(id, stream): (&StreamId, &Stream)| (stream.sendable() > 0 || stream.end_due()).then_some(*id);
-        self.streams
-            .range(..=0)
-            .find_map(ready)
-            .or_else(|| self.streams.range(self.turn.saturating_add(1)..).find_map(ready))
-            .or_else(|| self.streams.range(..=self.turn).find_map(ready))
+        if let Some(control) = self.streams.get(&0)
+            && (!control.queue.is_empty() || control.end_due())
+        {
+            return ready((&0, control));
+        }
+        let after = (Bound::Excluded(self.turn), Bound::Unbounded);
+        let later = self.streams.range(after).find_map(ready);
+        later.or_else(|| self.streams.range(..=self.turn).find_map(ready))
     }
 
     /// Reads one whole frame, if there is one. The caller [releases](Consumer::release) after it has acted on it.
@@ -358,17 +322,20 @@ impl Mux {
 
     fn frame(&mut self, kind: u8, id: StreamId, payload: Vec<u8>) -> Result<Option<Incoming>, Violation> {
         if kind == RESET {
-            if id != 0 {
-                return Err(Violation::BadReset(id));
-            }
-            self.streams.insert(0, Stream::default());
-            return Ok(Some(Incoming::Reset));
+            return self.peer_reset(id, &payload);
         }
         if !matches!(kind, DATA | END | WINDOW) {
             return Err(Violation::Kind(kind));
         }
+        if id == 0 && self.opens && !self.open {
+            // Meant for an engine that died.
+            return Ok(None);
+        }
         if self.lenient && self.streams.len() < MAX_STREAMS {
-            self.open(id);
+            self.streams.entry(id).or_insert_with(|| Stream {
+                provisional: true,
+                ..Stream::default()
+            });
         }
         let lenient = self.lenient;
         let Some(stream) = self.streams.get_mut(&id) else {
@@ -376,23 +343,18 @@ impl Mux {
         };
         match kind {
             WINDOW => {
-                let limit = payload
-                    .try_into()
-                    .map(u64::from_le_bytes)
-                    .map_err(|_| Violation::BadWindow(id))?;
-                if limit < stream.sent || limit - stream.sent > 4 * INITIAL_WINDOW {
-                    if !lenient {
-                        return Err(Violation::BadWindow(id));
-                    }
-                } else {
-                    stream.send_limit = limit.max(stream.send_limit);
+                let limit = payload.try_into().map(u64::from_le_bytes);
+                match limit {
+                    Ok(limit) if stream.grant(limit, lenient && id != 0) => Ok(None),
+                    _ => Err(Violation::BadWindow(id)),
                 }
-                Ok(None)
             }
             _ if stream.received_end => Err(Violation::AfterEnd(id)),
             DATA => {
+                // An engine that died may have disposed of bytes that still stand in the ring.
+                let slack = if lenient { RING_BYTES as u64 } else { 0 };
                 stream.received += payload.len() as u64;
-                if stream.received > stream.receive_limit && !lenient {
+                if stream.received > stream.receive_limit + slack {
                     return Err(Violation::Window(id));
                 }
                 Ok(Some(Incoming::Data(id, payload)))
@@ -404,18 +366,41 @@ impl Mux {
         }
     }
 
-    /// Answers a reset: the control stream starts anew on our side too.
+    fn peer_reset(&mut self, id: StreamId, payload: &[u8]) -> Result<Option<Incoming>, Violation> {
+        let token = payload.try_into().map(u32::from_le_bytes);
+        let (0, Ok(token)) = (id, token) else {
+            return Err(Violation::BadReset(id));
+        };
+        if !self.opens {
+            self.token = token;
+            self.streams.insert(0, Stream::default());
+            return Ok(Some(Incoming::Reset));
+        }
+        if self.open {
+            return Err(Violation::BadReset(id));
+        }
+        if self.reset_due || token != self.token {
+            // The answer to an engine that died.
+            return Ok(None);
+        }
+        self.open = true;
+        if let Some(control) = self.streams.get_mut(&0) {
+            control.restart_receiving();
+        }
+        Ok(Some(Incoming::Reset))
+    }
+
+    /// Answers a reset: the control stream starts anew on our side too, and the engine, which may be a new one, is told
+    /// how far it may send on each stream.
     pub fn reset(&mut self) {
         self.streams.insert(0, Stream::default());
+        for (_, stream) in self.streams.range_mut(1..) {
+            stream.window_due = !stream.received_end;
+        }
         self.reset_due = true;
     }
 }
 
-fn position(stream: &Stream) -> Position {
-    Position {
-        sent: stream.sent,
-        received: stream.received,
-        sent_end: stream.sent_end,
-        received_end: stream.received_end,
-    }
-}
+#[cfg(test)]
+#[path = "mux_tests.rs"]
+pub(crate) mod tests;

@@ -39,6 +39,24 @@ pub trait SharedMemory {
     fn write(&self, offset: usize, from: &[u8]);
 }
 
+impl<T: SharedMemory + ?Sized> SharedMemory for &T {
+    fn load(&self, offset: usize) -> u32 {
+        (**self).load(offset)
+    }
+
+    fn store(&self, offset: usize, value: u32) {
+        (**self).store(offset, value);
+    }
+
+    fn read(&self, offset: usize, to: &mut [u8]) {
+        (**self).read(offset, to);
+    }
+
+    fn write(&self, offset: usize, from: &[u8]) {
+        (**self).write(offset, from);
+    }
+}
+
 /// The other side broke the rules of the ring.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("ring index is corrupt: {claimed} bytes claimed in a ring of {RING_BYTES}")]
@@ -85,6 +103,8 @@ pub struct Consumer {
     place: Place,
     /// Trusted copy: what we have read, told or not.
     at: u32,
+    /// Trusted copy of what we have told.
+    released: u32,
 }
 
 /// Both ends on a ring as it stands: fresh (all zero) or taken over from an engine that died.
@@ -93,6 +113,7 @@ pub fn ends(memory: &impl SharedMemory, side: Side) -> (Producer, Consumer) {
         Side::Host => (TO_GUEST, TO_HOST),
         Side::Guest => (TO_HOST, TO_GUEST),
     };
+    let consumed = memory.load(inward.consumed);
     (
         Producer {
             place: out,
@@ -100,7 +121,8 @@ pub fn ends(memory: &impl SharedMemory, side: Side) -> (Producer, Consumer) {
         },
         Consumer {
             place: inward,
-            at: memory.load(inward.consumed),
+            at: consumed,
+            released: consumed,
         },
     )
 }
@@ -125,19 +147,31 @@ impl Producer {
         self.at = self.at.wrapping_add(bytes.len() as u32);
     }
 
+    /// Where the next byte goes, counted as the indices are.
+    pub fn position(&self) -> u32 {
+        self.at
+    }
+
     pub fn publish(&self, memory: &impl SharedMemory) {
         memory.store(self.place.produced, self.at);
     }
 }
 
 impl Consumer {
-    /// How many bytes can be read now.
+    /// How many bytes can be read now. Until the next [`Consumer::release`] that is a ring full in all, however fast
+    /// the other side moves its index.
     pub fn available(&self, memory: &impl SharedMemory) -> Result<usize, Corrupt> {
-        let available = memory.load(self.place.produced).wrapping_sub(self.at);
-        if available as usize > RING_BYTES {
-            return Err(Corrupt { claimed: available });
+        let produced = memory.load(self.place.produced);
+        let claimed = produced.wrapping_sub(self.released);
+        match (claimed as usize).checked_sub(self.taken()) {
+            Some(available) if claimed as usize <= RING_BYTES => Ok(available),
+            _ => Err(Corrupt { claimed }),
         }
-        Ok(available as usize)
+    }
+
+    /// How many bytes were taken and not released.
+    pub fn taken(&self) -> usize {
+        self.at.wrapping_sub(self.released) as usize
     }
 
     /// Takes bytes that [`Consumer::available`] said are there; their place is free after [`Consumer::release`].
@@ -156,7 +190,8 @@ impl Consumer {
         memory.read(self.place.bytes, rest);
     }
 
-    pub fn release(&self, memory: &impl SharedMemory) {
+    pub fn release(&mut self, memory: &impl SharedMemory) {
+        self.released = self.at;
         memory.store(self.place.consumed, self.at);
     }
 }
