@@ -13,6 +13,11 @@ impl Decoder {
         self.0.extend_from_slice(bytes);
     }
 
+    /// Bytes of a message that is not whole yet.
+    pub fn pending(&self) -> usize {
+        self.0.len()
+    }
+
     /// The next whole message.
     pub fn decode<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Violation> {
         let Some(head) = self.0.first_chunk::<4>() else {

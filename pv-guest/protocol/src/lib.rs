@@ -20,5 +20,8 @@ mod stream;
 #[path = "control_tests.rs"]
 mod control_tests;
 #[cfg(test)]
+#[path = "fuzz_tests.rs"]
+mod fuzz_tests;
+#[cfg(test)]
 #[path = "takeover_tests.rs"]
 mod takeover_tests;
