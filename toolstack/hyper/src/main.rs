@@ -1,3 +1,122 @@
-//! The command line: a client of the Docker Engine API and its extension.
+//! `hyper`: the command line of Hyper for Xen. A client of the Docker Engine API and its extension, nothing else.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+mod cli;
+mod client;
+mod env_file;
+mod error;
+mod json_lines;
+mod options;
+mod output;
+mod progress;
+mod reference;
+mod session;
+mod signals;
+mod stdio;
+mod table;
+mod target;
+mod template;
+mod terminal;
+mod time;
+mod units;
+mod verbs;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::cli::{Cli, ContainerGroup, ContainerVerb, ImageGroup, SystemGroup, Verb};
+use crate::client::Client;
+use crate::error::{EXIT_BROKEN_PIPE, is_broken_pipe, is_unreachable};
+use crate::verbs::inspect::Kind;
+use crate::verbs::*;
+
+fn main() {
+    let code = match cli::parse(std::env::args_os().collect()) {
+        Ok(cli) => run(cli).unwrap_or_else(|error| report(&error)),
+        Err(error) => {
+            // Nothing can be told to a stderr that is closed.
+            let _ = error.print();
+            cli::exit_code(&error)
+        }
+    };
+    // Not a return: a thread may still wait for a key on stdin.
+    std::process::exit(code);
+}
+
+fn run(cli: Cli) -> Result<i32> {
+    // One thread: the bytes of stdio have threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let code = runtime.block_on(dispatch(cli));
+    runtime.shutdown_background();
+    code
+}
+
+fn report(error: &anyhow::Error) -> i32 {
+    if is_broken_pipe(error) {
+        return EXIT_BROKEN_PIPE;
+    }
+    if is_unreachable(error) {
+        eprintln!("hyper: {error:#}");
+    } else {
+        eprintln!("{error:#}");
+    }
+    1
+}
+
+async fn dispatch(cli: Cli) -> Result<i32> {
+    if let Verb::Completion(args) = &cli.verb {
+        return completion::run(args);
+    }
+    let client = Arc::new(Client::new(&cli.host, cli.debug)?);
+    match cli.verb {
+        Verb::Container(verb) => container(&client, verb).await,
+        Verb::Images(args) => images::run(&client, args).await,
+        Verb::Pull(args) => pull::run(&client, args).await,
+        Verb::Rmi(args) => rmi::run(&client, args).await,
+        Verb::Tag(args) => tag::run(&client, args).await,
+        Verb::History(args) => history::run(&client, args).await,
+        Verb::Ps(args) => ps::run(&client, args).await,
+        Verb::Inspect(args) => inspect::run(&client, args).await,
+        Verb::Version(args) => version::run(&client, args).await,
+        Verb::Info(args) => info::run(&client, args).await,
+        Verb::Completion(args) => completion::run(&args),
+        Verb::Containers(group) => match group {
+            ContainerGroup::Verb(verb) => container(&client, verb).await,
+            ContainerGroup::Ls(args) => ps::run(&client, args).await,
+            ContainerGroup::Inspect(args) => inspect::run(&client, args.of_kind(Kind::Container)).await,
+        },
+        Verb::ImageGroup(group) => match group {
+            ImageGroup::Ls(args) => images::run(&client, args).await,
+            ImageGroup::Pull(args) => pull::run(&client, args).await,
+            ImageGroup::Rm(args) => rmi::run(&client, args).await,
+            ImageGroup::Inspect(args) => inspect::run(&client, args.of_kind(Kind::Image)).await,
+            ImageGroup::Tag(args) => tag::run(&client, args).await,
+            ImageGroup::History(args) => history::run(&client, args).await,
+        },
+        Verb::System(SystemGroup::Info(args)) => info::run(&client, args).await,
+    }
+}
+
+async fn container(client: &Arc<Client>, verb: ContainerVerb) -> Result<i32> {
+    match verb {
+        ContainerVerb::Run(args) => run::run(client, args).await,
+        ContainerVerb::Create(args) => create::run(client, args).await,
+        ContainerVerb::Start(args) => start::run(client, args).await,
+        ContainerVerb::Exec(args) => exec::run(client, args).await,
+        ContainerVerb::Attach(args) => attach::run(client, args).await,
+        ContainerVerb::Logs(args) => logs::run(client, args).await,
+        ContainerVerb::Stop(args) => stop::run(client, args).await,
+        ContainerVerb::Kill(args) => kill::run(client, args).await,
+        ContainerVerb::Restart(args) => restart::run(client, args).await,
+        ContainerVerb::Pause(args) => pause::run(client, args).await,
+        ContainerVerb::Unpause(args) => unpause::run(client, args).await,
+        ContainerVerb::Rename(args) => rename::run(client, args).await,
+        ContainerVerb::Rm(args) => rm::run(client, args).await,
+        ContainerVerb::Wait(args) => wait::run(client, args).await,
+    }
+}

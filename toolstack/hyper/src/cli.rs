@@ -1,0 +1,210 @@
+//! The command line: verbs, their groups, and what parsing them may say.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::EXIT_HYPER_FAILED;
+use crate::verbs::*;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "hyper",
+    version,
+    about = "Containers on Xen, each alone in its own virtual machine"
+)]
+#[command(
+    disable_version_flag = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
+pub struct Cli {
+    /// Daemon socket to connect to
+    #[arg(
+        short = 'H',
+        long,
+        env = "HYPER_HOST",
+        value_name = "URL",
+        default_value = "unix:///run/hyper/hyperd.sock"
+    )]
+    pub host: String,
+    /// Show each request
+    #[arg(short = 'D', long)]
+    pub debug: bool,
+    /// Print version information and quit
+    #[arg(short = 'v', long, action = ArgAction::Version)]
+    version: Option<bool>,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    #[command(flatten)]
+    Container(ContainerVerb),
+    /// List images
+    Images(images::Args),
+    /// Download an image from a registry
+    Pull(pull::Args),
+    /// Remove one or more images
+    Rmi(rmi::Args),
+    /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+    Tag(tag::Args),
+    /// Show the history of an image
+    History(history::Args),
+    /// List containers
+    Ps(ps::Args),
+    /// Return low-level information on containers and images
+    Inspect(inspect::Args),
+    /// Show the hyper version information
+    Version(version::Args),
+    /// Display system-wide information
+    Info(info::Args),
+    /// Print the completion script for a shell
+    Completion(completion::Args),
+    /// Manage containers
+    #[command(name = "container", subcommand)]
+    Containers(ContainerGroup),
+    /// Manage images
+    #[command(name = "image", subcommand)]
+    ImageGroup(ImageGroup),
+    /// Manage the host
+    #[command(subcommand)]
+    System(SystemGroup),
+}
+
+/// The verbs that are the same below `hyper` and below `hyper container`.
+#[derive(Debug, Subcommand)]
+pub enum ContainerVerb {
+    /// Create and run a new container from an image
+    #[command(
+        disable_help_flag = true,
+        override_usage = "hyper run [OPTIONS] IMAGE [COMMAND] [ARG...]"
+    )]
+    Run(run::Args),
+    /// Create a new container
+    #[command(
+        disable_help_flag = true,
+        override_usage = "hyper create [OPTIONS] IMAGE [COMMAND] [ARG...]"
+    )]
+    Create(create::Args),
+    /// Start one or more stopped containers
+    Start(start::Args),
+    /// Execute a command in a running container
+    #[command(
+        disable_help_flag = true,
+        override_usage = "hyper exec [OPTIONS] CONTAINER COMMAND [ARG...]"
+    )]
+    Exec(exec::Args),
+    /// Attach local standard input, output, and error streams to a running container
+    Attach(attach::Args),
+    /// Fetch the logs of a container
+    Logs(logs::Args),
+    /// Stop one or more running containers
+    Stop(stop::Args),
+    /// Kill one or more running containers
+    Kill(kill::Args),
+    /// Restart one or more containers
+    Restart(restart::Args),
+    /// Pause all processes within one or more containers
+    Pause(pause::Args),
+    /// Unpause all processes within one or more containers
+    Unpause(unpause::Args),
+    /// Rename a container
+    Rename(rename::Args),
+    /// Remove one or more containers
+    #[command(alias = "remove")]
+    Rm(rm::Args),
+    /// Block until one or more containers stop, then print their exit codes
+    Wait(wait::Args),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ContainerGroup {
+    #[command(flatten)]
+    Verb(ContainerVerb),
+    /// List containers
+    #[command(visible_aliases = ["list", "ps"])]
+    Ls(ps::Args),
+    /// Display detailed information on one or more containers
+    Inspect(inspect::Args),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ImageGroup {
+    /// List images
+    #[command(visible_alias = "list")]
+    Ls(images::Args),
+    /// Download an image from a registry
+    Pull(pull::Args),
+    /// Remove one or more images
+    #[command(visible_alias = "remove")]
+    Rm(rmi::Args),
+    /// Display detailed information on one or more images
+    Inspect(inspect::Args),
+    /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+    Tag(tag::Args),
+    /// Show the history of an image
+    History(history::Args),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SystemGroup {
+    /// Display system-wide information
+    Info(info::Args),
+}
+
+/// The command line as people see it.
+pub fn command() -> Command {
+    Cli::command()
+}
+
+pub fn parse(arguments: Vec<std::ffi::OsString>) -> Result<Cli, clap::Error> {
+    let matches: ArgMatches = match lenient(command()).try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        // The same once more, for a text that shows the flags plainly.
+        Err(error) if is_help(error.kind()) => command().try_get_matches_from(&arguments)?,
+        Err(error) => return Err(error),
+    };
+    Cli::from_arg_matches(&matches)
+}
+
+fn is_help(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    )
+}
+
+/// Lets every switch take a value, as docker's do: `--rm=false`, `-it=true`.
+fn lenient(command: Command) -> Command {
+    command
+        .mut_args(|argument| match argument.get_action() {
+            ArgAction::SetTrue => argument
+                .action(ArgAction::Set)
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .default_value("false")
+                .overrides_with_all(Vec::<clap::Id>::new()),
+            _ => argument,
+        })
+        .mut_subcommands(lenient)
+}
+
+/// Docker: 1 for arguments that are missing or too many and for unknown commands, 125 for flags.
+pub fn exit_code(error: &clap::Error) -> i32 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => 0,
+        ErrorKind::InvalidSubcommand
+        | ErrorKind::MissingSubcommand
+        | ErrorKind::MissingRequiredArgument
+        | ErrorKind::TooFewValues => 1,
+        ErrorKind::UnknownArgument => match error.get(ContextKind::InvalidArg) {
+            Some(ContextValue::String(argument)) if !argument.starts_with('-') => 1,
+            _ => EXIT_HYPER_FAILED,
+        },
+        _ => EXIT_HYPER_FAILED,
+    }
+}

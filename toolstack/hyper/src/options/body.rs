@@ -1,0 +1,225 @@
+//! Flags to the body of `POST /containers/create`.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig};
+
+use super::{ContainerOptions, GuestType};
+use crate::env_file::{environment, labels, pair};
+use crate::terminal;
+
+/// Which type of guest is asked for, where Docker's API has no field.
+const TYPE_ANNOTATION: &str = "hyper.type";
+
+/// Which streams go through us while the container runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    pub stdin: bool,
+    pub stdout: bool,
+    pub stderr: bool,
+}
+
+impl Attached {
+    pub fn any(self) -> bool {
+        self.stdin || self.stdout || self.stderr
+    }
+}
+
+impl ContainerOptions {
+    /// Without `--attach`: all output, and stdin with `-i`. Detached: nothing.
+    pub fn attached(&self, detach: bool) -> Attached {
+        if detach {
+            return Attached::default();
+        }
+        if self.attach.is_empty() {
+            return Attached {
+                stdin: self.interactive,
+                stdout: true,
+                stderr: true,
+            };
+        }
+        let has = |stream: &str| self.attach.iter().any(|name| name == stream);
+        Attached {
+            stdin: has("stdin"),
+            stdout: has("stdout"),
+            stderr: has("stderr"),
+        }
+    }
+
+    pub fn to_body(&self, detach: bool) -> Result<ContainerCreateBody> {
+        let attached = self.attached(detach);
+        Ok(ContainerCreateBody {
+            hostname: self.hostname.clone(),
+            domainname: self.domainname.clone(),
+            user: self.user.clone(),
+            attach_stdin: Some(attached.stdin),
+            attach_stdout: Some(attached.stdout),
+            attach_stderr: Some(attached.stderr),
+            tty: Some(self.tty),
+            open_stdin: Some(self.interactive),
+            // The end of our stdin is the end of the container's: nobody else can send more.
+            stdin_once: Some(self.interactive && attached.stdin),
+            env: Some(environment(&self.env_file, &self.env)?),
+            cmd: filled(self.command()),
+            healthcheck: self.no_healthcheck.then(|| HealthConfig {
+                test: Some(vec!["NONE".to_owned()]),
+                ..HealthConfig::default()
+            }),
+            image: Some(self.image().to_owned()),
+            working_dir: self.workdir.clone(),
+            // Empty: the image's own is dropped and nothing takes its place.
+            entrypoint: self.entrypoint.clone().map(|path| vec![path]),
+            labels: Some(labels(&self.label_file, &self.label)?.into_iter().collect()),
+            stop_signal: self.stop_signal.clone(),
+            stop_timeout: self.stop_timeout,
+            host_config: Some(self.host_config()),
+            ..ContainerCreateBody::default()
+        })
+    }
+
+    fn host_config(&self) -> HostConfig {
+        HostConfig {
+            memory: self.memory,
+            nano_cpus: self.cpus,
+            init: self.init.then_some(true),
+            ulimits: filled(&self.ulimit),
+            network_mode: Some(self.network.clone().unwrap_or_else(|| "default".to_owned())),
+            restart_policy: self.restart.clone(),
+            auto_remove: Some(self.rm),
+            container_id_file: self.cidfile.as_ref().map(|path| path.display().to_string()),
+            console_size: self
+                .tty
+                .then(terminal::size)
+                .flatten()
+                .map(|size| vec![size.rows.into(), size.columns.into()]),
+            annotations: self.annotations(),
+            cap_add: filled(&self.cap_add),
+            cap_drop: filled(&self.cap_drop),
+            dns: filled(&self.dns),
+            dns_search: filled(&self.dns_search),
+            extra_hosts: filled(&self.add_host),
+            group_add: filled(&self.group_add),
+            privileged: Some(self.privileged),
+            readonly_rootfs: Some(self.read_only),
+            security_opt: filled(&self.security_opt),
+            tmpfs: map(self.tmpfs.iter().map(|text| {
+                let (path, options) = text.split_once(':').unwrap_or((text, ""));
+                (path.to_owned(), options.to_owned())
+            })),
+            shm_size: self.shm_size,
+            sysctls: map(self.sysctl.iter().map(|text| pair(text))),
+            ..HostConfig::default()
+        }
+    }
+
+    fn annotations(&self) -> Option<HashMap<String, String>> {
+        let guest_type = self.guest_type.map(|guest_type| {
+            let name = match guest_type {
+                GuestType::Pv => "pv",
+                GuestType::Pvh => "pvh",
+            };
+            (TYPE_ANNOTATION.to_owned(), name.to_owned())
+        });
+        map(self.annotation.iter().map(|text| pair(text)).chain(guest_type))
+    }
+}
+
+fn filled<T: Clone>(list: &[T]) -> Option<Vec<T>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+fn map(pairs: impl Iterator<Item = (String, String)>) -> Option<HashMap<String, String>> {
+    let map: HashMap<_, _> = pairs.collect();
+    (!map.is_empty()).then_some(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use serde_json::{Value, json};
+
+    #[derive(Parser)]
+    #[command(disable_help_flag = true)]
+    struct Only {
+        #[command(flatten)]
+        options: ContainerOptions,
+    }
+
+    fn options(line: &str) -> ContainerOptions {
+        Only::try_parse_from(["run"].into_iter().chain(line.split_whitespace()))
+            .map(|only| only.options)
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn body(line: &str) -> Value {
+        serde_json::to_value(options(line).to_body(false).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_follows_the_image_is_the_commands() {
+        let body = body("-i busybox sh -c -i --rm -- -m 5");
+        assert_eq!(body["Image"], "busybox");
+        assert_eq!(body["Cmd"], json!(["sh", "-c", "-i", "--rm", "--", "-m", "5"]));
+        assert_eq!(body["HostConfig"]["AutoRemove"], false);
+        assert_eq!(options("img -h").command(), ["-h"]);
+    }
+
+    #[test]
+    fn flags_reach_their_fields() {
+        let body = body(
+            "-h host --domainname d -u 1:2 -w /w -e A=1 -l k=v -l bare -m 256m --cpus 1.5 --read-only \
+             --tmpfs /t:size=1m --tmpfs /u --type pv --annotation a=b --stop-signal INT --stop-timeout -1 \
+             --restart on-failure:2 --cap-add NET_ADMIN --cap-drop ALL --group-add g --add-host a:1.2.3.4 \
+             --dns 1.1.1.1 --dns-search x --ulimit nofile=1:2 --sysctl net.x=1 --shm-size 64m --init \
+             --security-opt s --network none --no-healthcheck --entrypoint /e --privileged --rm img",
+        );
+        let want = json!({
+            "Hostname": "host", "Domainname": "d", "User": "1:2", "WorkingDir": "/w", "Env": ["A=1"],
+            "StopSignal": "INT", "StopTimeout": -1, "Entrypoint": ["/e"],
+            "Healthcheck": {"Test": ["NONE"]}, "Labels": {"k": "v", "bare": ""},
+        });
+        for (key, value) in want.as_object().unwrap() {
+            assert_eq!(&body[key], value, "{key}");
+        }
+        let want = json!({
+            "Memory": 256 << 20, "NanoCpus": 1_500_000_000i64, "ReadonlyRootfs": true, "AutoRemove": true,
+            "Tmpfs": {"/t": "size=1m", "/u": ""}, "Annotations": {"hyper.type": "pv", "a": "b"},
+            "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}, "CapAdd": ["NET_ADMIN"],
+            "CapDrop": ["ALL"], "GroupAdd": ["g"], "ExtraHosts": ["a:1.2.3.4"], "Dns": ["1.1.1.1"],
+            "DnsSearch": ["x"], "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
+            "Sysctls": {"net.x": "1"}, "ShmSize": 64 << 20, "Init": true, "SecurityOpt": ["s"],
+            "NetworkMode": "none", "Privileged": true,
+        });
+        for (key, value) in want.as_object().unwrap() {
+            assert_eq!(&body["HostConfig"][key], value, "{key}");
+        }
+    }
+
+    #[test]
+    fn streams_follow_the_flags() {
+        let all = |stdin| Attached {
+            stdin,
+            stdout: true,
+            stderr: true,
+        };
+        assert_eq!(options("img").attached(false), all(false));
+        assert_eq!(options("-i img").attached(false), all(true));
+        assert!(!options("-i img").attached(true).any());
+        let only_err = Attached {
+            stderr: true,
+            ..Attached::default()
+        };
+        assert_eq!(options("-a STDERR img").attached(false), only_err);
+        assert_eq!(body("-i img")["StdinOnce"], true);
+        assert_eq!(options("-i img").to_body(true).unwrap().stdin_once, Some(false));
+    }
+
+    #[test]
+    fn an_empty_entrypoint_is_sent() {
+        let only = Only::try_parse_from(["run", "--entrypoint", "", "img"]).unwrap();
+        let body = only.options.to_body(false).unwrap();
+        assert_eq!(body.entrypoint, Some(vec![String::new()]));
+    }
+}

@@ -1,0 +1,74 @@
+//! A file for each verb.
+
+pub mod attach;
+pub mod completion;
+pub mod create;
+pub mod exec;
+pub mod history;
+pub mod images;
+pub mod info;
+pub mod inspect;
+pub mod kill;
+pub mod logs;
+pub mod pause;
+pub mod ps;
+pub mod pull;
+pub mod rename;
+pub mod restart;
+pub mod rm;
+pub mod rmi;
+pub mod run;
+pub mod start;
+pub mod stop;
+pub mod tag;
+pub mod unpause;
+pub mod version;
+pub mod wait;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::client::Client;
+use crate::error::is_unreachable;
+use crate::output;
+
+/// Acts on every target at once and prints what each gives, in the order of `targets`. One that fails does not stop
+/// the others; the code is 1 then.
+async fn each<F, Fut>(client: &Arc<Client>, targets: Vec<String>, act: F) -> Result<i32>
+where
+    F: Fn(Arc<Client>, String) -> Fut,
+    Fut: Future<Output = Result<String>> + Send + 'static,
+{
+    let tasks: Vec<_> = targets
+        .into_iter()
+        .map(|target| tokio::spawn(act(Arc::clone(client), target)))
+        .collect();
+    let mut code = 0;
+    for task in tasks {
+        match task.await? {
+            Ok(text) if text.is_empty() => {}
+            Ok(text) => output::line(&text)?,
+            // The others would only say the same.
+            Err(error) if is_unreachable(&error) => return Err(error),
+            Err(error) => {
+                eprintln!("{error:#}");
+                code = 1;
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// A field of an answer that is text; empty when it is missing.
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The twelve digits by which people know a container or an image.
+fn truncated_id(id: &str) -> String {
+    let digits = id.split_once(':').map_or(id, |(_, digits)| digits);
+    digits.chars().take(12).collect()
+}

@@ -1,0 +1,45 @@
+//! `hyper pull`
+
+use anyhow::{Result, anyhow};
+use hyper::Method;
+
+use crate::client::Client;
+use crate::json_lines::JsonLines;
+use crate::output;
+use crate::progress::{self, Sink};
+use crate::reference::Reference;
+use crate::target::Target;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Set platform if server is multi-platform capable
+    #[arg(long, value_name = "STRING")]
+    platform: Option<String>,
+    /// Suppress verbose output
+    #[arg(short, long)]
+    quiet: bool,
+    /// Image to download
+    #[arg(value_name = "NAME[:TAG|@DIGEST]")]
+    name: String,
+}
+
+pub async fn run(client: &Client, args: Args) -> Result<i32> {
+    let reference = Reference::parse(&args.name).map_err(|error| anyhow!(error))?;
+    let sink = if args.quiet { Sink::Nowhere } else { Sink::Stdout };
+    if reference.is_bare() {
+        sink.line("Using default tag: latest")?;
+    }
+    pull(client, &reference, args.platform.as_deref(), sink).await?;
+    output::line(&reference.to_string())?;
+    Ok(0)
+}
+
+/// Downloads and shows the progress.
+pub async fn pull(client: &Client, reference: &Reference, platform: Option<&str>, sink: Sink) -> Result<()> {
+    let target = Target::api("images/create")
+        .query("fromImage", reference.name())
+        .query("tag", reference.tag_or_digest())
+        .query_opt("platform", platform);
+    let body = client.stream(Method::POST, target).await?;
+    progress::show(JsonLines::new(body), sink).await
+}
