@@ -64,17 +64,38 @@ impl Snapshot {
     }
 }
 
-/// Makes what is missing for a lab with this Xen.
-pub fn build(xen: XenRelease) -> Result<Snapshot> {
-    let recipes = project_root().join("integration/recipes");
-    let images_recipe = recipes.join("images");
-    let images_key = Key::default().path(&images_recipe)?.finish();
-    let images = once("images", &images_key, "images for the lab's registry", |out| {
+fn recipes() -> PathBuf {
+    project_root().join("integration/recipes")
+}
+
+/// The images of the lab's registry as OCI layouts, and the key they are made under.
+fn images() -> Result<(PathBuf, String)> {
+    let recipe = recipes().join("images");
+    let key = Key::default().path(&recipe)?.finish();
+    let folder = once("images", &key, "images for the lab's registry", |out| {
+        run(Command::new(&recipe).arg(out.join("oci")), &out.join("log"))
+    })?;
+    Ok((folder.join("oci"), key))
+}
+
+/// What umoci makes of images of the lab's registry: a folder for each, as `debian-trixie`.
+pub fn reference() -> Result<PathBuf> {
+    let (images, images_key) = images()?;
+    let recipe = recipes().join("reference");
+    let key = Key::default().text(&images_key).path(&recipe)?.finish();
+    let folder = once("reference", &key, "umoci's trees of the images", |out| {
         run(
-            Command::new(&images_recipe).arg(out.join("oci")),
+            Command::new(&recipe).arg(&images).arg(out.join("trees")),
             &out.join("log"),
         )
     })?;
+    Ok(folder.join("trees"))
+}
+
+/// Makes what is missing for a lab with this Xen.
+pub fn build(xen: XenRelease) -> Result<Snapshot> {
+    let recipes = recipes();
+    let (images, images_key) = images()?;
 
     let dom0_recipe = recipes.join("dom0");
     let dom0_key = Key::default()
@@ -92,7 +113,7 @@ pub fn build(xen: XenRelease) -> Result<Snapshot> {
             run(
                 Command::new(&dom0_recipe)
                     .arg(xen.to_string())
-                    .arg(images.join("oci"))
+                    .arg(&images)
                     .arg(out.join("dom0")),
                 &log,
             )

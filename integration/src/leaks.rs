@@ -18,7 +18,8 @@ for kind in vbd vif console; do
 done
 xenstore-list /hyper/containers 2>/dev/null | sed 's|^|xenstore /hyper/containers/|'
 ls /var/lib/hyper/containers 2>/dev/null | sed 's|^|file /var/lib/hyper/containers/|'
-find /var/lib/hyper/images -name '*.tmp*' 2>/dev/null | sed 's|^|file |'
+find /var/lib/hyper/images/tmp -mindepth 1 2>/dev/null | sed 's|^|file |'
+xenstore-list /libxl 2>/dev/null | sed 's|^|xenstore /libxl/|'
 "#;
 
 /// Everything of any container that dom0 still has; empty when all are removed.

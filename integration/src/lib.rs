@@ -12,10 +12,10 @@ mod machine;
 mod qmp;
 mod ssh;
 
-pub use build::{Snapshot, XenRelease, build};
+pub use build::{Snapshot, XenRelease, build, reference};
 pub use lab::{Install, Lab, Status};
 pub use leaks::leaks;
-pub use ssh::{Host, Outcome};
+pub use ssh::{Host, Outcome, exit_code};
 
 use std::path::PathBuf;
 

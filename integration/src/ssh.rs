@@ -38,10 +38,13 @@ impl Host {
     /// An ssh that runs `args` as they are given: no shell of dom0 changes them.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S], terminal: bool) -> Command {
         let mut command = self.ssh();
+        let mut line = quote(args);
+        // A shell that stays tells a death by signal as 128 + N; ssh itself would tell nothing.
+        line.push("; exit $?");
         command
             .arg(if terminal { "-tt" } else { "-T" })
             .arg("root@127.0.0.1")
-            .arg(quote(args));
+            .arg(line);
         command
     }
 

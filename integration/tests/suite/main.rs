@@ -1,0 +1,37 @@
+//! The suite: Hyper driven from outside, through its binaries, on a real Xen in the lab.
+//!
+//! `scripts/test lab [NAME]` runs it. A missing lab fails every test; none is ever skipped.
+#![forbid(unsafe_code)]
+
+mod docker;
+mod errors;
+mod exec;
+mod faults;
+mod fidelity;
+mod guest;
+mod image;
+mod lifecycle;
+mod run;
+mod stdio;
+mod storage;
+mod support;
+mod tty;
+
+fn main() -> std::process::ExitCode {
+    let tests = [
+        run::TESTS,
+        exec::TESTS,
+        stdio::TESTS,
+        tty::TESTS,
+        lifecycle::TESTS,
+        image::TESTS,
+        fidelity::TESTS,
+        storage::TESTS,
+        guest::TESTS,
+        docker::TESTS,
+        errors::TESTS,
+        faults::TESTS,
+    ]
+    .concat();
+    support::run(&tests)
+}

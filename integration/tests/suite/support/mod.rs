@@ -1,0 +1,12 @@
+//! What the tests are written with.
+
+mod dom0;
+mod harness;
+mod process;
+mod registry;
+mod terminal;
+
+pub use dom0::{BUSYBOX, DEBIAN, Dom0};
+pub use harness::{Test, both, once, pv, run};
+pub use process::Ran;
+pub use registry::{LIES, Registry};
