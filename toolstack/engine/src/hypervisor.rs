@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+use std::sync::Arc;
 use uuid::Uuid;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,11 +75,11 @@ pub trait Hypervisor: Send + Sync + 'static {
     fn info(&self) -> &HostInfo;
     async fn memory(&self) -> Result<MemoryInfo, Error>;
     /// Builds a guest, paused, its devices ready. Nothing is left of it on failure.
-    async fn build(&self, plan: &Plan) -> Result<Box<dyn Guest>, Error>;
+    async fn build(&self, plan: &Plan) -> Result<Arc<dyn Guest>, Error>;
     /// Guests that exist, whoever built them.
     async fn guests(&self) -> Result<Vec<(u32, Uuid)>, Error>;
     /// Takes over a guest that was built by an earlier engine.
-    async fn adopt(&self, domid: u32, plan: &Plan) -> Result<Box<dyn Guest>, Error>;
+    async fn adopt(&self, domid: u32, plan: &Plan) -> Result<Arc<dyn Guest>, Error>;
     /// Removes what is left of a guest that no longer exists.
     async fn sweep(&self, domid: u32, uuid: Uuid) -> Vec<Error>;
 }
@@ -93,7 +94,7 @@ pub trait Guest: Send + Sync {
     /// Waits until its agent offers a link, and takes it.
     async fn link(&self) -> Result<Box<dyn GuestLink>, Error>;
     /// Ends it and frees all it had. Goes on after an error and gives all of them.
-    async fn destroy(self: Box<Self>) -> Vec<Error>;
+    async fn destroy(&self) -> Vec<Error>;
 }
 
 /// Shared memory with a guest's agent, and a bell for each side.

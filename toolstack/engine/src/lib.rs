@@ -10,15 +10,26 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod boot;
+mod container;
+mod context;
+mod disks;
 mod engine;
 mod error;
+mod exec;
 mod hypervisor;
 mod log;
+mod names;
 mod plan;
+mod records;
+mod restore;
+mod session;
 mod signal;
 mod spec;
 mod state;
 mod stdio;
+mod task;
+mod xen_host;
 
 pub use engine::{
     AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Wait, WaitCondition,
@@ -29,7 +40,7 @@ pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
 pub use images;
 pub use log::{LogEntry, LogOptions};
 pub use plan::Plan;
-pub use signal::{parse as parse_signal, name as signal_name};
+pub use signal::{name as signal_name, parse as parse_signal};
 pub use spec::{Config, CreateRequest, HostConfig, RestartPolicy, Ulimit};
 pub use state::{Container, State, Status};
 pub use stdio::{Attachment, Chunk, Input, Source};

@@ -1,10 +1,92 @@
 //! Everything a guest is, as one value that can be printed and tested.
 
-use crate::hypervisor::GuestType;
-use guest_protocol::message::{ContainerSpec, ProcessSpec};
+use crate::error::Error;
+use crate::hypervisor::{GuestType, HostInfo};
+use crate::spec::{Config, Ulimit};
+use crate::state::Container;
+use guest_protocol::message::{
+    ContainerSpec, FileSpec, MountKind, MountSpec, ProcessId, ProcessSpec, Rlimit, RootSpec, StreamId,
+    WindowSize,
+};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use uuid::Uuid;
+
+/// The container's first process.
+pub const FIRST_PROCESS: ProcessId = 1;
+pub const STDIN: StreamId = 1;
+pub const STDOUT: StreamId = 2;
+pub const STDERR: StreamId = 3;
+pub const KERNEL_LOG: StreamId = 4;
+/// Execs have processes and streams from here on.
+pub const FIRST_EXEC: u32 = 16;
+
+/// What the smallest guest boots with.
+pub const MIN_MEMORY_MIB: u64 = 32;
+
+/// Docker's default, moby `oci/caps/defaults.go`.
+const DEFAULT_CAPABILITIES: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FSETID",
+    "FOWNER",
+    "MKNOD",
+    "NET_RAW",
+    "SETGID",
+    "SETUID",
+    "SETFCAP",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "SYS_CHROOT",
+    "KILL",
+    "AUDIT_WRITE",
+];
+/// linux/capability.h
+const ALL_CAPABILITIES: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Plan {
@@ -26,3 +108,284 @@ pub struct PlannedDisk {
     pub file: PathBuf,
     pub read_only: bool,
 }
+
+/// What plans have in common.
+pub struct Defaults<'a> {
+    pub host: &'a HostInfo,
+    pub guest_type: Option<GuestType>,
+    pub memory_mib: u64,
+    pub cmdline: &'a str,
+}
+
+impl Plan {
+    pub fn make(
+        container: &Container,
+        uuid: Uuid,
+        root: &Path,
+        disk: &Path,
+        defaults: &Defaults<'_>,
+    ) -> Result<Self, Error> {
+        let config = &container.config;
+        let guest_type = config
+            .host
+            .guest_type
+            .or(defaults.guest_type)
+            .or(defaults.host.guest_types.first().copied())
+            .ok_or_else(|| Error::failed("this host can run no guest"))?;
+        Ok(Self {
+            uuid,
+            name: container.name.clone(),
+            guest_type,
+            memory_mib: memory_mib(config, defaults.memory_mib),
+            vcpus: vcpus(config, defaults.host.cpus)?,
+            cmdline: format!("console=hvc0 {}", defaults.cmdline).trim_end().to_owned(),
+            disks: vec![
+                PlannedDisk {
+                    file: root.to_owned(),
+                    read_only: true,
+                },
+                PlannedDisk {
+                    file: disk.to_owned(),
+                    read_only: false,
+                },
+            ],
+            container: container_spec(container),
+            process: first_process(container)?,
+        })
+    }
+}
+
+fn memory_mib(config: &Config, default_mib: u64) -> u64 {
+    match config.host.memory_bytes {
+        0 => default_mib,
+        bytes => (bytes >> 20).max(MIN_MEMORY_MIB),
+    }
+}
+
+/// Whole processors: a share of one is one.
+fn vcpus(config: &Config, host_cpus: u32) -> Result<u32, Error> {
+    let wanted = config.host.nano_cpus.div_ceil(1_000_000_000).max(1);
+    match u32::try_from(wanted) {
+        Ok(wanted) if wanted <= host_cpus => Ok(wanted),
+        _ => Err(Error::invalid(format!(
+            "range of CPUs is from 0.01 to {host_cpus}.00, as there are only {host_cpus} CPUs available"
+        ))),
+    }
+}
+
+fn container_spec(container: &Container) -> ContainerSpec {
+    let config = &container.config;
+    let mounts = config.host.tmpfs.iter().map(|(target, options)| MountSpec {
+        target: target.clone(),
+        kind: MountKind::Tmpfs,
+        options: options
+            .split(',')
+            .filter(|option| !option.is_empty())
+            .map(str::to_owned)
+            .collect(),
+    });
+    let file = |path: &str, content: String| FileSpec {
+        path: path.to_owned(),
+        content,
+        mode: 0o644,
+    };
+    ContainerSpec {
+        id: container.id.clone(),
+        hostname: config.hostname.clone(),
+        domainname: config.domainname.clone(),
+        root: RootSpec {
+            lower: vec!["xvda".to_owned()],
+            upper: Some("xvdb".to_owned()),
+            read_only: config.host.read_only,
+        },
+        mounts: mounts.collect(),
+        files: vec![
+            file("/etc/hostname", format!("{}\n", config.hostname)),
+            file("/etc/hosts", hosts(config)),
+            file("/etc/resolv.conf", resolv_conf(config)),
+        ],
+        sysctls: config.host.sysctls.clone().into_iter().collect(),
+        shm_bytes: config.host.shm_bytes,
+        privileged: config.host.privileged,
+        init: config.host.init,
+    }
+}
+
+fn hosts(config: &Config) -> String {
+    let mut text = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
+    text.push_str(
+        "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
+    );
+    for entry in &config.host.extra_hosts {
+        if let Some((name, address)) = entry.split_once(':').or_else(|| entry.split_once('=')) {
+            text.push_str(&format!("{}\t{name}\n", address.trim_matches(['[', ']'])));
+        }
+    }
+    let own = match config.domainname.as_str() {
+        "" => config.hostname.clone(),
+        domain => format!("{0}.{domain} {0}", config.hostname),
+    };
+    text.push_str(&format!("127.0.1.1\t{own}\n"));
+    text
+}
+
+fn resolv_conf(config: &Config) -> String {
+    let host = &config.host;
+    let mut text = String::new();
+    for server in &host.dns {
+        text.push_str(&format!("nameserver {server}\n"));
+    }
+    if !host.dns_search.is_empty() {
+        text.push_str(&format!("search {}\n", host.dns_search.join(" ")));
+    }
+    if !host.dns_options.is_empty() {
+        text.push_str(&format!("options {}\n", host.dns_options.join(" ")));
+    }
+    text
+}
+
+fn first_process(container: &Container) -> Result<ProcessSpec, Error> {
+    let config = &container.config;
+    let privileges = no_new_privileges(&config.host.security_opt);
+    Ok(ProcessSpec {
+        process: FIRST_PROCESS,
+        container: container.id.clone(),
+        first: true,
+        args: config.args(),
+        env: config.env.clone(),
+        cwd: config.working_dir.clone(),
+        user: config.user.clone(),
+        groups: config.host.group_add.clone(),
+        tty: config.tty.then(WindowSize::default),
+        stdin: config.open_stdin.then_some(STDIN),
+        stdout: Some(STDOUT),
+        stderr: (!config.tty).then_some(STDERR),
+        capabilities: capabilities(&config.host.cap_add, &config.host.cap_drop)?,
+        no_new_privileges: privileges,
+        rlimits: config.host.ulimits.iter().map(rlimit).collect(),
+    })
+}
+
+pub fn no_new_privileges(options: &[String]) -> bool {
+    options.iter().any(|option| {
+        matches!(
+            option.as_str(),
+            "no-new-privileges" | "no-new-privileges:true" | "no-new-privileges=true"
+        )
+    })
+}
+
+fn rlimit(limit: &Ulimit) -> Rlimit {
+    // -1 is without limit, which is all ones.
+    Rlimit {
+        name: limit.name.clone(),
+        soft: limit.soft.cast_unsigned(),
+        hard: limit.hard.cast_unsigned(),
+    }
+}
+
+/// Docker's rule: the default (or all), without what is dropped, with what is added. `None`: the default as it is.
+pub fn capabilities(add: &[String], drop: &[String]) -> Result<Option<Vec<String>>, Error> {
+    if add.is_empty() && drop.is_empty() {
+        return Ok(None);
+    }
+    let known = |name: &String| -> Result<String, Error> {
+        let upper = name.to_ascii_uppercase();
+        let plain = upper.strip_prefix("CAP_").unwrap_or(&upper);
+        if plain == "ALL" || ALL_CAPABILITIES.contains(&plain) {
+            return Ok(plain.to_owned());
+        }
+        Err(Error::invalid(format!(
+            "invalid capability: unknown capability {name:?}"
+        )))
+    };
+    let add = add.iter().map(known).collect::<Result<BTreeSet<_>, _>>()?;
+    let drop = drop.iter().map(known).collect::<Result<BTreeSet<_>, _>>()?;
+    let base = if add.contains("ALL") {
+        ALL_CAPABILITIES
+    } else if drop.contains("ALL") {
+        &[]
+    } else {
+        DEFAULT_CAPABILITIES
+    };
+    let mut kept: BTreeSet<String> = base.iter().map(|name| (*name).to_owned()).collect();
+    if !drop.contains("ALL") || add.contains("ALL") {
+        kept.retain(|name| !drop.contains(name));
+    }
+    kept.extend(add.into_iter().filter(|name| name != "ALL"));
+    Ok(Some(kept.into_iter().map(|name| format!("CAP_{name}")).collect()))
+}
+
+/// Everything there is, for a privileged exec.
+pub fn all_capabilities() -> Vec<String> {
+    ALL_CAPABILITIES
+        .iter()
+        .map(|name| format!("CAP_{name}"))
+        .collect()
+}
+
+/// What can be found wrong with a request before there is a guest.
+pub fn check(config: &Config, host_cpus: u32) -> Result<(), Error> {
+    if config.args().is_empty() {
+        return Err(Error::invalid("no command specified"));
+    }
+    if (1..MIN_MEMORY_MIB << 20).contains(&config.host.memory_bytes) {
+        return Err(Error::invalid(format!(
+            "Minimum memory limit allowed is {MIN_MEMORY_MIB}MB: a guest has a kernel of its own"
+        )));
+    }
+    if !config.stop_signal.is_empty() && crate::signal::parse(&config.stop_signal).is_none() {
+        return Err(Error::invalid(format!("invalid signal: {}", config.stop_signal)));
+    }
+    vcpus(config, host_cpus)?;
+    capabilities(&config.host.cap_add, &config.host.cap_drop)?;
+    let label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if config.hostname.is_empty() || config.hostname.len() > 63 || !config.hostname.chars().all(label) {
+        return Err(Error::invalid(format!("invalid hostname: {:?}", config.hostname)));
+    }
+    if !config.domainname.chars().all(label) || config.domainname.len() > 64 {
+        return Err(Error::invalid(format!(
+            "invalid domain name: {:?}",
+            config.domainname
+        )));
+    }
+    if !config.working_dir.is_empty() && !config.working_dir.starts_with('/') {
+        return Err(Error::invalid(format!(
+            "the working directory '{}' is invalid, it needs to be an absolute path",
+            config.working_dir
+        )));
+    }
+    for target in config.host.tmpfs.keys() {
+        if !target.starts_with('/') || target.split('/').any(|part| part == "..") {
+            return Err(Error::invalid(format!(
+                "invalid mount path: '{target}' must be absolute"
+            )));
+        }
+    }
+    for server in &config.host.dns {
+        server
+            .parse::<IpAddr>()
+            .map_err(|_| Error::invalid(format!("{server} is not an ip address")))?;
+    }
+    for entry in &config.host.extra_hosts {
+        let address = entry
+            .split_once(':')
+            .map(|(_, address)| address.trim_matches(['[', ']']));
+        if address
+            .and_then(|address| address.parse::<IpAddr>().ok())
+            .is_none()
+        {
+            return Err(Error::invalid(format!("bad format for add-host: {entry:?}")));
+        }
+    }
+    for text in config.args().iter().chain(&config.env) {
+        if text.contains('\0') {
+            return Err(Error::invalid("a NUL byte in the command or the environment"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

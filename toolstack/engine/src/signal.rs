@@ -1,9 +1,9 @@
 //! Names and numbers of signals (Linux, x86-64; signal(7)).
 
 const NAMES: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-    "PWR", "SYS",
+    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE",
+    "ALRM", "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ",
+    "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
 ];
 
 /// `SIGTERM`, `term`, `15`, `RTMIN+3`, …
@@ -14,13 +14,23 @@ pub fn parse(text: &str) -> Option<i32> {
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);
     let real_time = |rest: &str, base: i32, sign: i32| {
-        let offset = if rest.is_empty() { 0 } else { rest[1..].parse().ok()? };
+        let offset = if rest.is_empty() {
+            0
+        } else {
+            rest[1..].parse().ok()?
+        };
         (0..=30).contains(&offset).then_some(base + sign * offset)
     };
-    if let Some(rest) = name.strip_prefix("RTMIN").filter(|rest| rest.is_empty() || rest.starts_with('+')) {
+    if let Some(rest) = name
+        .strip_prefix("RTMIN")
+        .filter(|rest| rest.is_empty() || rest.starts_with('+'))
+    {
         return real_time(rest, 34, 1);
     }
-    if let Some(rest) = name.strip_prefix("RTMAX").filter(|rest| rest.is_empty() || rest.starts_with('-')) {
+    if let Some(rest) = name
+        .strip_prefix("RTMAX")
+        .filter(|rest| rest.is_empty() || rest.starts_with('-'))
+    {
         return real_time(rest, 64, -1);
     }
     let name = match name {
@@ -49,7 +59,14 @@ mod tests {
 
     #[test]
     fn names_and_numbers() {
-        for (text, number) in [("TERM", 15), ("sigterm", 15), ("9", 9), ("SIGUSR2", 12), ("RTMIN+3", 37), ("SIGRTMAX", 64)] {
+        for (text, number) in [
+            ("TERM", 15),
+            ("sigterm", 15),
+            ("9", 9),
+            ("SIGUSR2", 12),
+            ("RTMIN+3", 37),
+            ("SIGRTMAX", 64),
+        ] {
             assert_eq!(parse(text), Some(number), "{text}");
         }
         for bad in ["", "0", "65", "-1", "SIG", "FOO", "RTMIN3", "RTMIN+99"] {

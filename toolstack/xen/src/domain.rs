@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -131,7 +131,7 @@ pub struct Domain {
     domid: DomId,
     uuid: Uuid,
     /// Held as long as the domain may use them.
-    disks: Vec<Disk>,
+    disks: Mutex<Vec<Disk>>,
     pub timings: Timings,
 }
 
@@ -204,7 +204,7 @@ impl Host {
             host: Arc::clone(self),
             domid,
             uuid: config.uuid,
-            disks: config.disks.clone(),
+            disks: Mutex::new(config.disks.clone()),
             timings: Timings {
                 build: build_time,
                 ..Timings::default()
@@ -227,7 +227,7 @@ impl Host {
             host: Arc::clone(self),
             domid,
             uuid,
-            disks,
+            disks: Mutex::new(disks),
             timings: Timings::default(),
         }
     }
@@ -340,7 +340,7 @@ impl Domain {
     }
 
     /// Ends the domain and removes all of it. Goes on after an error and gives all of them.
-    pub async fn destroy(self) -> Vec<DomainError> {
+    pub async fn destroy(&self) -> Vec<DomainError> {
         let mut errors = Vec::new();
         let domid = self.domid;
         match self.state().await {
@@ -358,7 +358,7 @@ impl Domain {
                 .into_iter()
                 .map(DomainError::Store),
         );
-        drop(self.disks);
+        self.disks.lock().unwrap_or_else(PoisonError::into_inner).clear();
         errors
     }
 }

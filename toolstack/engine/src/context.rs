@@ -1,0 +1,58 @@
+//! What containers have in common.
+
+use crate::container::Shared;
+use crate::engine::{EngineConfig, Event};
+use crate::error::Error;
+use crate::hypervisor::Hypervisor;
+use crate::plan::{Defaults, Plan};
+use crate::records::Records;
+use crate::state::Container;
+use images::Store;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+pub struct Context {
+    pub hypervisor: Box<dyn Hypervisor>,
+    pub images: Arc<Store>,
+    pub records: Records,
+    pub config: EngineConfig,
+    /// The empty disk that each container's is cloned from.
+    pub template: PathBuf,
+    pub events: broadcast::Sender<Event>,
+    pub containers: Mutex<BTreeMap<String, Arc<Shared>>>,
+    /// The daemon stops: guests are left as they are.
+    pub closing: CancellationToken,
+}
+
+impl Context {
+    pub fn containers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Shared>>> {
+        self.containers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Holds a container's disk and logs.
+    pub fn container_folder(&self, id: &str) -> PathBuf {
+        self.config.state_dir.join("containers").join(id)
+    }
+
+    pub fn plan(&self, record: &Container, uuid: Uuid, root: &std::path::Path) -> Result<Plan, Error> {
+        let defaults = Defaults {
+            host: self.hypervisor.info(),
+            guest_type: self.config.guest_type,
+            memory_mib: self.config.default_memory_mib,
+            cmdline: &self.config.kernel_cmdline,
+        };
+        let disk = self.container_folder(&record.id).join("disk.ext4");
+        Plan::make(record, uuid, root, &disk, &defaults)
+    }
+
+    /// The plan with the image's root, made if it is missing.
+    pub async fn full_plan(&self, record: &Container, uuid: Uuid) -> Result<Plan, Error> {
+        let image = self.images.find(&record.image_id)?;
+        let root = self.images.rootfs(&image).await?;
+        self.plan(record, uuid, &root)
+    }
+}

@@ -1,0 +1,121 @@
+use super::*;
+use crate::state::State;
+
+fn container(change: impl FnOnce(&mut Config)) -> Container {
+    let mut config = Config {
+        cmd: vec!["sh".to_owned()],
+        hostname: "box".to_owned(),
+        ..Config::default()
+    };
+    change(&mut config);
+    Container {
+        id: "abc".to_owned(),
+        name: "web".to_owned(),
+        created_at: chrono::DateTime::UNIX_EPOCH,
+        image_id: String::new(),
+        config,
+        state: State::default(),
+    }
+}
+
+fn plan(container: &Container) -> Result<Plan, Error> {
+    let host = HostInfo {
+        xen_version: "4.20".to_owned(),
+        xen_full_version: "4.20.1".to_owned(),
+        cpus: 4,
+        guest_types: vec![GuestType::Pvh, GuestType::Pv],
+    };
+    let defaults = Defaults {
+        host: &host,
+        guest_type: None,
+        memory_mib: 512,
+        cmdline: "",
+    };
+    Plan::make(
+        container,
+        Uuid::nil(),
+        Path::new("/root.erofs"),
+        Path::new("/disk"),
+        &defaults,
+    )
+}
+
+#[test]
+fn a_plan_has_the_defaults() {
+    let plan = plan(&container(|_| {})).unwrap();
+    assert_eq!(
+        (plan.guest_type, plan.memory_mib, plan.vcpus),
+        (GuestType::Pvh, 512, 1)
+    );
+    assert_eq!(plan.cmdline, "console=hvc0");
+    assert!(plan.disks[0].read_only && !plan.disks[1].read_only);
+    assert_eq!(plan.process.args, ["sh"]);
+    assert_eq!((plan.process.stdin, plan.process.tty), (None, None));
+    assert!(plan.container.files[1].content.contains("127.0.1.1\tbox\n"));
+}
+
+#[test]
+fn what_was_asked_for_is_planned() {
+    let asked = container(|config| {
+        config.host.guest_type = Some(GuestType::Pv);
+        config.host.memory_bytes = 100 << 20;
+        config.host.nano_cpus = 1_500_000_000;
+        config.tty = true;
+        config.open_stdin = true;
+        config
+            .host
+            .tmpfs
+            .insert("/scratch".to_owned(), "size=1m,mode=700".to_owned());
+        config.host.extra_hosts.push("db:[fd00::1]".to_owned());
+    });
+    let plan = plan(&asked).unwrap();
+    assert_eq!(
+        (plan.guest_type, plan.memory_mib, plan.vcpus),
+        (GuestType::Pv, 100, 2)
+    );
+    assert_eq!((plan.process.stdin, plan.process.stderr), (Some(STDIN), None));
+    assert_eq!(plan.container.mounts[0].options, ["size=1m", "mode=700"]);
+    assert!(plan.container.files[1].content.contains("fd00::1\tdb\n"));
+}
+
+#[test]
+fn capabilities_follow_dockers_rule() {
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let kept = |add: &str, drop: &str| capabilities(&words(add), &words(drop));
+    assert_eq!(kept("", "").unwrap(), None);
+    assert_eq!(kept("", "ALL").unwrap().unwrap(), Vec::<String>::new());
+    assert_eq!(kept("net_admin", "all").unwrap().unwrap(), ["CAP_NET_ADMIN"]);
+    assert!(
+        !kept("", "CHOWN")
+            .unwrap()
+            .unwrap()
+            .contains(&"CAP_CHOWN".to_owned())
+    );
+    assert_eq!(kept("ALL", "").unwrap().unwrap().len(), ALL_CAPABILITIES.len());
+    assert_eq!(
+        kept("ALL", "SYS_ADMIN").unwrap().unwrap().len(),
+        ALL_CAPABILITIES.len() - 1
+    );
+    assert!(kept("CAP_NONSENSE", "").is_err());
+}
+
+#[test]
+fn nonsense_is_refused_before_there_is_a_guest() {
+    type Change = fn(&mut Config);
+    let wrong: &[Change] = &[
+        |config| config.cmd.clear(),
+        |config| config.host.memory_bytes = 1 << 20,
+        |config| config.stop_signal = "SIGNONSENSE".to_owned(),
+        |config| config.host.nano_cpus = 5_000_000_000,
+        |config| config.hostname = "a b".to_owned(),
+        |config| config.working_dir = "relative".to_owned(),
+        |config| drop(config.host.tmpfs.insert("x/../y".to_owned(), String::new())),
+        |config| config.host.dns.push("nameserver".to_owned()),
+        |config| config.host.extra_hosts.push("nocolon".to_owned()),
+        |config| config.env.push("A=\0".to_owned()),
+    ];
+    assert!(check(&container(|_| {}).config, 4).is_ok());
+    for (index, change) in wrong.iter().enumerate() {
+        assert!(check(&container(change).config, 4).is_err(), "{index}");
+    }
+}

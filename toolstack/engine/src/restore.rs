@@ -1,0 +1,199 @@
+//! What a new engine makes of what an earlier one left: guests that run are taken over, the rest is cleaned up.
+
+use crate::container::Shared;
+use crate::context::Context;
+use crate::error::{Error, ErrorKind};
+use crate::state::{Container, Status};
+use crate::task::{self, Task};
+use chrono::Utc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::Arc;
+use uuid::Uuid;
+
+pub async fn restore(cx: &Arc<Context>) -> Result<(), Error> {
+    let records = cx.records.all()?;
+    let guests: BTreeMap<Uuid, u32> = cx
+        .hypervisor
+        .guests()
+        .await?
+        .into_iter()
+        .map(|(domid, uuid)| (uuid, domid))
+        .collect();
+    remove_strays(cx, &records)?;
+    for record in records {
+        one(cx, record, &guests).await;
+    }
+    Ok(())
+}
+
+/// Folders of containers that were never recorded, or were removed but for the folder.
+fn remove_strays(cx: &Context, records: &[Container]) -> Result<(), Error> {
+    let known: BTreeSet<&str> = records.iter().map(|record| record.id.as_str()).collect();
+    let folder = cx.config.state_dir.join("containers");
+    let entries = fs::read_dir(&folder).map_err(|error| {
+        Error::from_source(
+            ErrorKind::Failed,
+            &format!("cannot read {}", folder.display()),
+            &error,
+        )
+    })?;
+    for entry in entries.flatten() {
+        if entry
+            .file_name()
+            .to_str()
+            .is_none_or(|name| !known.contains(name))
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            tracing::error!(path = %entry.path().display(), %error, "a stray folder cannot be removed");
+        }
+    }
+    Ok(())
+}
+
+/// What to do with one container.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// Its guest runs and is taken over.
+    Adopt(u32),
+    /// Its guest is there but of no more use: destroy it.
+    Destroy(u32),
+    /// Its guest is gone, and something of it may be left.
+    Sweep(Option<u32>),
+    /// There was no guest.
+    Keep,
+}
+
+fn fate(record: &Container, guests: &BTreeMap<Uuid, u32>) -> Fate {
+    let state = &record.state;
+    let Some(uuid) = state.guest else {
+        return Fate::Keep;
+    };
+    // The exit was recorded before the guest was taken down.
+    let exit_known = state.finished_at.is_some() && state.finished_at >= state.started_at;
+    match guests.get(&uuid) {
+        Some(domid) if state.status.is_up() && !exit_known => Fate::Adopt(*domid),
+        Some(domid) => Fate::Destroy(*domid),
+        None => Fate::Sweep(state.domid),
+    }
+}
+
+async fn one(cx: &Arc<Context>, record: Container, guests: &BTreeMap<Uuid, u32>) {
+    let fate = fate(&record, guests);
+    let (was_up, uuid) = (record.state.status.is_up(), record.state.guest);
+    let (shared, commands) = Shared::new(record);
+    cx.containers().insert(shared.id.clone(), Arc::clone(&shared));
+    let plan = match cx.full_plan(&shared.record(), uuid.unwrap_or(Uuid::nil())).await {
+        Ok(plan) => Some(plan),
+        Err(error) => {
+            tracing::error!(container = %shared.id, %error, "the container's image is not usable");
+            None
+        }
+    };
+    let mut errors = Vec::new();
+    match (fate, plan) {
+        (Fate::Adopt(domid), Some(plan)) => match cx.hypervisor.adopt(domid, &plan).await {
+            Ok(guest) => {
+                tracing::info!(container = %shared.id, domid, "taking over a guest that runs");
+                Task::spawn_adopting(shared, Arc::clone(cx), commands, guest, plan);
+                return;
+            }
+            Err(error) => {
+                errors.push(error);
+                errors.extend(sweep(cx, Some(domid), uuid).await);
+            }
+        },
+        (Fate::Adopt(domid) | Fate::Destroy(domid), _) => {
+            errors.extend(sweep(cx, Some(domid), uuid).await);
+        }
+        (Fate::Sweep(domid), _) => errors.extend(sweep(cx, domid, uuid).await),
+        (Fate::Keep, _) => {}
+    }
+    for error in errors {
+        tracing::error!(container = %shared.id, %error, "cleaning up after a guest");
+    }
+    settle(cx, &shared, was_up);
+    if shared
+        .with(|record| record.state.status == Status::Removing || (was_up && record.config.host.auto_remove))
+    {
+        if let Err(error) = task::erase(cx, &shared).await {
+            tracing::error!(container = %shared.id, %error, "a container cannot be removed");
+        } else {
+            return;
+        }
+    }
+    Task::spawn(shared, Arc::clone(cx), commands);
+}
+
+async fn sweep(cx: &Context, domid: Option<u32>, uuid: Option<Uuid>) -> Vec<Error> {
+    match (domid, uuid) {
+        (Some(domid), Some(uuid)) => cx.hypervisor.sweep(domid, uuid).await,
+        _ => Vec::new(),
+    }
+}
+
+/// The record of a container without a guest.
+fn settle(cx: &Context, shared: &Shared, was_up: bool) {
+    let had_guest = shared.with(|record| record.state.guest.is_some());
+    if !was_up && !had_guest {
+        return;
+    }
+    shared.note(cx, |record| {
+        let state = &mut record.state;
+        state.guest = None;
+        state.domid = None;
+        state.pid = 0;
+        if was_up {
+            state.status = Status::Exited;
+            if state.finished_at.is_none() || state.finished_at < state.started_at {
+                state.finished_at = Some(Utc::now());
+                state.exit_code = 137;
+                "the guest ended while hyperd did not run".clone_into(&mut state.error);
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Config;
+    use crate::state::State;
+    use chrono::TimeDelta;
+
+    #[test]
+    fn every_case_has_its_fate() {
+        let uuid = Uuid::from_u128(1);
+        let guests = BTreeMap::from([(uuid, 7)]);
+        let started = Utc::now();
+        let case = |status, guest, finished: Option<i64>| {
+            let record = Container {
+                id: String::new(),
+                name: String::new(),
+                created_at: started,
+                image_id: String::new(),
+                config: Config::default(),
+                state: State {
+                    status,
+                    guest,
+                    domid: Some(7),
+                    started_at: Some(started),
+                    finished_at: finished.map(|seconds| started + TimeDelta::seconds(seconds)),
+                    ..State::default()
+                },
+            };
+            fate(&record, &guests)
+        };
+        assert_eq!(case(Status::Running, Some(uuid), None), Fate::Adopt(7));
+        assert_eq!(case(Status::Paused, Some(uuid), None), Fate::Adopt(7));
+        // An exit of the run before this one says nothing.
+        assert_eq!(case(Status::Running, Some(uuid), Some(-9)), Fate::Adopt(7));
+        assert_eq!(case(Status::Running, Some(uuid), Some(9)), Fate::Destroy(7));
+        assert_eq!(case(Status::Created, Some(uuid), None), Fate::Destroy(7));
+        assert_eq!(
+            case(Status::Running, Some(Uuid::nil()), None),
+            Fate::Sweep(Some(7))
+        );
+        assert_eq!(case(Status::Exited, None, Some(9)), Fate::Keep);
+    }
+}

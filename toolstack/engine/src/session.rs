@@ -1,0 +1,442 @@
+//! The conversation with a guest's agent: requests and their replies, events, streams.
+//!
+//! One task owns the link. It trusts nothing that comes over it: whatever breaks a rule ends the session with
+//! [`SessionEvent::Broken`], and nobody else is touched.
+
+use crate::error::{Error, ErrorKind};
+use crate::hypervisor::GuestLink;
+use bytes::Bytes;
+use guest_protocol::control::{Decoder, encode};
+use guest_protocol::message::{
+    ErrorKind as AgentError, Event, ExitStatus, GuestState, ProcessId, ReplyBody, Request, RequestBody,
+    RequestError, StreamId, VERSION,
+};
+use guest_protocol::mux::{Incoming, Mux, Position, Violation};
+use guest_protocol::ring::{self, Consumer, Producer, Side};
+use std::collections::{BTreeMap, BTreeSet};
+use std::task::Poll;
+use tokio::sync::{mpsc, oneshot};
+
+/// Output that came before its reader was known, all streams together: what agents have on their way when an engine
+/// takes over is a window for each of a few streams.
+const MAX_EARLY_BYTES: usize = 16 << 20;
+/// Frames handled before other work has its turn.
+const FRAMES_AT_A_TIME: usize = 256;
+/// Chunks of input on their way to the session.
+const INPUT_CHUNKS: usize = 4;
+
+/// What a session tells of itself.
+#[derive(Debug)]
+pub enum SessionEvent {
+    Exited {
+        process: ProcessId,
+        status: ExitStatus,
+    },
+    /// The guest broke the rules, or the link failed.
+    Broken(String),
+}
+
+type Reply = oneshot::Sender<Result<ReplyBody, RequestError>>;
+
+enum Command {
+    Request(Box<RequestBody>, Reply),
+    Output(StreamId, mpsc::UnboundedSender<Bytes>),
+    Input(StreamId, mpsc::Receiver<Bytes>),
+    Consumed(StreamId, usize),
+    Close(StreamId),
+    Settled,
+    End(oneshot::Sender<()>),
+}
+
+/// A handle on a session; cheap to clone. The session ends with its last handle, or with [`Session::end`].
+#[derive(Clone, Debug)]
+pub struct Session {
+    commands: mpsc::UnboundedSender<Command>,
+}
+
+/// Bytes of one output stream. The window is bounded by what [`Output::consumed`] has told.
+#[derive(Debug)]
+pub struct Output {
+    stream: StreamId,
+    bytes: mpsc::UnboundedReceiver<Bytes>,
+    session: Session,
+}
+
+impl Output {
+    /// The next bytes; `None` at the end of the stream or of the session.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        self.bytes.recv().await
+    }
+
+    /// So many bytes have been disposed of.
+    pub fn consumed(&self, bytes: usize) {
+        self.session.send(Command::Consumed(self.stream, bytes));
+    }
+}
+
+/// An agent's refusal as an engine's error.
+pub fn refused(what: &str, error: &RequestError) -> Error {
+    let kind = match error.kind {
+        AgentError::CommandNotFound => ErrorKind::CommandNotFound,
+        AgentError::CommandNotExecutable | AgentError::BadUser | AgentError::BadWorkingDirectory => {
+            ErrorKind::CommandNotExecutable
+        }
+        AgentError::NotFound => ErrorKind::NotFound,
+        AgentError::Invalid => ErrorKind::Invalid,
+        AgentError::Guest => ErrorKind::Failed,
+    };
+    // The guest words it: no control characters, no novels.
+    let message: String = error
+        .message
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(1000)
+        .collect();
+    Error::new(kind, format!("{what}: {message}"))
+}
+
+impl Session {
+    /// Starts talking over a link, new or taken over from an engine that is gone.
+    pub fn open(link: Box<dyn GuestLink>) -> (Self, mpsc::UnboundedReceiver<SessionEvent>) {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let (events, events_receiver) = mpsc::unbounded_channel();
+        let (producer, consumer) = ring::ends(&link.memory(), Side::Host);
+        let task = Task {
+            link,
+            producer,
+            consumer,
+            mux: Mux::connecting(),
+            decoder: Decoder::default(),
+            next_request: 1,
+            waiting: BTreeMap::new(),
+            hello: None,
+            outputs: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+            early: BTreeMap::new(),
+            early_ends: BTreeSet::new(),
+            early_bytes: 0,
+            settled: false,
+            events,
+        };
+        tokio::spawn(task.run(receiver));
+        (Self { commands }, events_receiver)
+    }
+
+    fn send(&self, command: Command) {
+        // A session that is over has told so in its events.
+        let _ = self.commands.send(command);
+    }
+
+    /// Asks, and waits for the answer.
+    pub async fn request(&self, body: RequestBody) -> Result<ReplyBody, RequestError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Request(Box::new(body), reply));
+        answer.await.unwrap_or_else(|_| {
+            Err(RequestError {
+                kind: AgentError::Guest,
+                message: "the guest is gone".to_owned(),
+            })
+        })
+    }
+
+    /// The first request of every session.
+    pub async fn hello(&self) -> Result<GuestState, RequestError> {
+        match self.request(RequestBody::Hello { version: VERSION }).await? {
+            ReplyBody::State(state) => Ok(state),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Opens a stream from the guest.
+    pub fn output(&self, stream: StreamId) -> Output {
+        let (sender, bytes) = mpsc::unbounded_channel();
+        self.send(Command::Output(stream, sender));
+        Output {
+            stream,
+            bytes,
+            session: self.clone(),
+        }
+    }
+
+    /// Opens a stream to the guest; dropping the sender ends it.
+    pub fn input(&self, stream: StreamId) -> mpsc::Sender<Bytes> {
+        let (sender, receiver) = mpsc::channel(INPUT_CHUNKS);
+        self.send(Command::Input(stream, receiver));
+        sender
+    }
+
+    /// All streams that the agent has are opened: what comes for others is nobody's.
+    pub fn settled(&self) {
+        self.send(Command::Settled);
+    }
+
+    /// Lets go of the link: what has come is delivered, all streams end, and no page of the guest is mapped any more.
+    pub async fn end(&self) {
+        let (ended, end) = oneshot::channel();
+        self.send(Command::End(ended));
+        let _ = end.await;
+    }
+
+    /// Forgets a stream.
+    pub fn close(&self, stream: StreamId) {
+        self.send(Command::Close(stream));
+    }
+}
+
+pub fn unexpected() -> RequestError {
+    RequestError {
+        kind: AgentError::Guest,
+        message: "the agent's reply makes no sense".to_owned(),
+    }
+}
+
+struct Task {
+    link: Box<dyn GuestLink>,
+    producer: Producer,
+    consumer: Consumer,
+    mux: Mux,
+    decoder: Decoder,
+    next_request: u64,
+    waiting: BTreeMap<u64, Reply>,
+    /// The request whose reply tells how the streams stand.
+    hello: Option<u64>,
+    outputs: BTreeMap<StreamId, mpsc::UnboundedSender<Bytes>>,
+    inputs: BTreeMap<StreamId, mpsc::Receiver<Bytes>>,
+    /// What came for streams whose reader is not known yet.
+    early: BTreeMap<StreamId, Vec<Bytes>>,
+    early_ends: BTreeSet<StreamId>,
+    early_bytes: usize,
+    settled: bool,
+    events: mpsc::UnboundedSender<SessionEvent>,
+}
+
+/// Why the task ends.
+enum End {
+    /// Nobody has a handle any more.
+    Released,
+    Asked(oneshot::Sender<()>),
+    Broken(String),
+}
+
+impl From<Violation> for End {
+    fn from(violation: Violation) -> Self {
+        Self::Broken(format!("the guest broke the link's rules: {violation}"))
+    }
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        Self::Broken(format!("the link failed: {error}"))
+    }
+}
+
+impl Task {
+    async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
+        let end = self.serve(&mut commands).await;
+        let events = self.events.clone();
+        drop(self);
+        match end {
+            Err(End::Broken(why)) => drop(events.send(SessionEvent::Broken(why))),
+            Err(End::Asked(ended)) => drop(ended.send(())),
+            Ok(()) | Err(End::Released) => {}
+        }
+    }
+
+    async fn serve(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Result<(), End> {
+        loop {
+            let more = self.take()?;
+            if self.mux.fill(&mut self.producer, &self.link.memory())? {
+                self.link.notify()?;
+            }
+            if more {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                notified = self.link.notified() => notified?,
+                command = commands.recv() => match command {
+                    Some(command) => self.obey(command)?,
+                    None => return Err(End::Released),
+                },
+                (stream, bytes) = next_input(&mut self.inputs, &self.mux) => match bytes {
+                    Some(bytes) => self.mux.send(stream, &bytes),
+                    None => {
+                        self.inputs.remove(&stream);
+                        self.mux.finish(stream);
+                    }
+                },
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), End> {
+        match command {
+            Command::Request(body, reply) => {
+                let id = self.next_request;
+                self.next_request += 1;
+                if matches!(*body, RequestBody::Hello { .. }) {
+                    self.hello = Some(id);
+                }
+                let encoded = encode(&Request { id, body: *body });
+                match encoded {
+                    Ok(bytes) => {
+                        self.mux.send(0, &bytes);
+                        self.waiting.insert(id, reply);
+                    }
+                    Err(error) => {
+                        let _ = reply.send(Err(RequestError {
+                            kind: AgentError::Invalid,
+                            message: error.to_string(),
+                        }));
+                    }
+                }
+            }
+            Command::Output(stream, sender) => {
+                self.mux.open(stream);
+                for bytes in self.early.remove(&stream).unwrap_or_default() {
+                    self.early_bytes -= bytes.len();
+                    let _ = sender.send(bytes);
+                }
+                if !self.early_ends.remove(&stream) {
+                    self.outputs.insert(stream, sender);
+                }
+            }
+            Command::Input(stream, receiver) => {
+                self.mux.open(stream);
+                self.inputs.insert(stream, receiver);
+            }
+            Command::Consumed(stream, bytes) => self.mux.consumed(stream, bytes),
+            Command::Close(stream) => {
+                self.outputs.remove(&stream);
+                self.inputs.remove(&stream);
+                self.mux.close(stream);
+            }
+            Command::Settled => {
+                self.settled = true;
+                self.mux.settled();
+                for (stream, bytes) in std::mem::take(&mut self.early) {
+                    let length = bytes.iter().map(Bytes::len).sum();
+                    self.mux.consumed(stream, length);
+                }
+                self.early_ends.clear();
+            }
+            Command::End(ended) => return Err(End::Asked(ended)),
+        }
+        Ok(())
+    }
+
+    /// Handles what is in the ring; says whether there is more.
+    fn take(&mut self) -> Result<bool, End> {
+        let mut frames = 0;
+        while frames < FRAMES_AT_A_TIME {
+            let incoming = self.mux.receive(&mut self.consumer, &self.link.memory())?;
+            let Some(incoming) = incoming else { break };
+            frames += 1;
+            self.incoming(incoming)?;
+        }
+        // Frames of streams that are closed count for nothing but take room.
+        self.consumer.release(&self.link.memory());
+        if frames > 0 {
+            self.link.notify()?;
+        }
+        Ok(frames == FRAMES_AT_A_TIME)
+    }
+
+    fn incoming(&mut self, incoming: Incoming) -> Result<(), End> {
+        match incoming {
+            // The agent's answer to ours: its control stream starts anew.
+            Incoming::Reset => self.decoder = Decoder::default(),
+            Incoming::Data(0, bytes) => {
+                self.mux.consumed(0, bytes.len());
+                self.decoder.push(&bytes);
+                while let Some(event) = self.decoder.decode::<Event>()? {
+                    self.event(event)?;
+                }
+            }
+            Incoming::End(0) => return Err(End::Broken("the agent has ended the link".to_owned())),
+            Incoming::Data(stream, bytes) => match self.outputs.get(&stream) {
+                Some(output) => {
+                    let length = bytes.len();
+                    if output.send(bytes.into()).is_err() {
+                        self.mux.consumed(stream, length);
+                    }
+                }
+                None if self.settled => self.mux.consumed(stream, bytes.len()),
+                None => {
+                    self.early_bytes += bytes.len();
+                    if self.early_bytes > MAX_EARLY_BYTES {
+                        return Err(End::Broken(
+                            "the guest sent more than its windows allow".to_owned(),
+                        ));
+                    }
+                    self.early.entry(stream).or_default().push(bytes.into());
+                }
+            },
+            Incoming::End(stream) => {
+                if self.outputs.remove(&stream).is_none() && !self.settled {
+                    self.early_ends.insert(stream);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), End> {
+        match event {
+            Event::Exited { process, status } => {
+                let _ = self.events.send(SessionEvent::Exited { process, status });
+            }
+            Event::Reply { id, result } => {
+                let Some(reply) = self.waiting.remove(&id) else {
+                    return Err(End::Broken(format!(
+                        "the agent answered request {id}, which nobody made"
+                    )));
+                };
+                if self.hello == Some(id) {
+                    if let Ok(ReplyBody::State(state)) = &result {
+                        self.resume(state);
+                    }
+                    self.hello = None;
+                }
+                let _ = reply.send(result);
+            }
+        }
+        Ok(())
+    }
+
+    /// Streams go on where the agent says they are.
+    fn resume(&mut self, state: &GuestState) {
+        for stream in state.streams.iter().filter(|stream| stream.stream != 0) {
+            self.mux.resume(
+                stream.stream,
+                Position {
+                    sent: stream.received,
+                    received: stream.sent,
+                    sent_end: stream.received_eof,
+                    received_end: stream.sent_eof,
+                },
+            );
+            if stream.sent_eof {
+                self.early_ends.insert(stream.stream);
+            }
+        }
+    }
+}
+
+/// The next bytes of any input whose stream has room; `None` for one that ended.
+async fn next_input(
+    inputs: &mut BTreeMap<StreamId, mpsc::Receiver<Bytes>>,
+    mux: &Mux,
+) -> (StreamId, Option<Bytes>) {
+    std::future::poll_fn(|cx| {
+        for (stream, input) in inputs.iter_mut() {
+            if mux.room(*stream) > 0
+                && let Poll::Ready(bytes) = input.poll_recv(cx)
+            {
+                return Poll::Ready((*stream, bytes));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

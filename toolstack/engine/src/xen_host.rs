@@ -1,0 +1,266 @@
+//! The hypervisor trait over Xen.
+
+use crate::error::{Error, ErrorKind};
+use crate::hypervisor::{Ended, Guest, GuestLink, GuestType, HostInfo, Hypervisor, MemoryInfo};
+use crate::plan::Plan;
+use async_trait::async_trait;
+use guest_protocol::ring::SharedMemory;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use tokio::sync::watch;
+use uuid::Uuid;
+use xen::{Disk, DiskMode, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link, LoopDevice};
+
+/// `SHUTDOWN_crash` of xen/sched.h.
+const SHUTDOWN_CRASH: u32 = 3;
+
+pub struct XenHost {
+    host: Arc<Host>,
+    info: HostInfo,
+    kernel: Arc<Kernel>,
+    /// Devices of read-only files, one for all guests.
+    shared: Mutex<HashMap<PathBuf, Weak<LoopDevice>>>,
+    /// Counts up whenever some domain has ended.
+    released: watch::Receiver<u64>,
+}
+
+fn xen_type(guest_type: GuestType) -> xen::GuestType {
+    match guest_type {
+        GuestType::Pv => xen::GuestType::Pv,
+        GuestType::Pvh => xen::GuestType::Pvh,
+    }
+}
+
+fn failed(what: &str) -> impl Fn(DomainError) -> Error {
+    let what = what.to_owned();
+    move |error| {
+        let kind = match &error {
+            DomainError::NoMemory { .. } => ErrorKind::Unavailable,
+            DomainError::Unsupported(_) | DomainError::CommandLine => ErrorKind::Invalid,
+            _ => ErrorKind::Failed,
+        };
+        Error::from_source(kind, &what, &error)
+    }
+}
+
+fn other(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {
+    Error::from_source(ErrorKind::Failed, what, error)
+}
+
+impl XenHost {
+    pub async fn open(kernel: &Path, initramfs: &Path) -> Result<Arc<Self>, Error> {
+        let host = Host::open()
+            .await
+            .map_err(|error| Error::from_source(ErrorKind::Unavailable, "", &error))?;
+        let kernel = Kernel::read(kernel, initramfs).map_err(failed("the guests' kernel"))?;
+        let info = host.info();
+        let all = [(GuestType::Pvh, info.pvh), (GuestType::Pv, info.pv)];
+        let info = HostInfo {
+            xen_version: info.version.clone(),
+            xen_full_version: info.full_version.clone(),
+            cpus: info.cpus,
+            guest_types: all
+                .into_iter()
+                .filter_map(|(guest_type, can)| can.then_some(guest_type))
+                .collect(),
+        };
+        let mut watch = host
+            .store()
+            .watch("@releaseDomain")
+            .await
+            .map_err(|error| other("", &error))?;
+        let (sender, released) = watch::channel(0);
+        tokio::spawn(async move {
+            while watch.changed().await && !sender.is_closed() {
+                sender.send_modify(|count| *count += 1);
+            }
+        });
+        Ok(Arc::new(Self {
+            host,
+            info,
+            kernel: Arc::new(kernel),
+            shared: Mutex::default(),
+            released,
+        }))
+    }
+
+    /// Attaches the plan's disks; read-only ones once for all guests.
+    async fn attach(self: &Arc<Self>, plan: &Plan, find: bool) -> Result<Vec<Disk>, Error> {
+        let host = Arc::clone(self);
+        let planned = plan.disks.clone();
+        let attached = tokio::task::spawn_blocking(move || {
+            planned
+                .iter()
+                .map(|disk| {
+                    let found = if find {
+                        LoopDevice::find(&disk.file).map(Arc::new)
+                    } else {
+                        None
+                    };
+                    let device = match found {
+                        Some(device) => device,
+                        None if disk.read_only => host.shared_device(&disk.file)?,
+                        None => Arc::new(LoopDevice::attach(&disk.file, false)?),
+                    };
+                    Ok(Disk {
+                        device,
+                        mode: if disk.read_only {
+                            DiskMode::ReadOnly
+                        } else {
+                            DiskMode::ReadWrite
+                        },
+                    })
+                })
+                .collect::<Result<Vec<_>, xen::LoopError>>()
+        })
+        .await;
+        match attached {
+            Ok(disks) => disks.map_err(|error| other("", &error)),
+            Err(error) => Err(other("attaching the disks", &error)),
+        }
+    }
+
+    fn shared_device(&self, file: &Path) -> Result<Arc<LoopDevice>, xen::LoopError> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(device) = shared.get(file).and_then(Weak::upgrade) {
+            return Ok(device);
+        }
+        let device = match LoopDevice::find(file) {
+            Some(device) => device,
+            None => LoopDevice::attach(file, true)?,
+        };
+        let device = Arc::new(device);
+        shared.retain(|_, device| device.strong_count() > 0);
+        shared.insert(file.to_owned(), Arc::downgrade(&device));
+        Ok(device)
+    }
+
+    fn guest(&self, domain: Domain) -> Arc<dyn Guest> {
+        Arc::new(XenGuest {
+            host: Arc::clone(&self.host),
+            domain,
+            released: self.released.clone(),
+        })
+    }
+}
+
+#[async_trait]
+impl Hypervisor for Arc<XenHost> {
+    fn info(&self) -> &HostInfo {
+        &self.info
+    }
+
+    async fn memory(&self) -> Result<MemoryInfo, Error> {
+        let memory = self.host.memory().await.map_err(|error| other("", &error))?;
+        Ok(MemoryInfo {
+            total_bytes: memory.total_bytes,
+            free_bytes: memory.free_bytes,
+        })
+    }
+
+    async fn build(&self, plan: &Plan) -> Result<Arc<dyn Guest>, Error> {
+        let config = DomainConfig {
+            uuid: plan.uuid,
+            name: plan.name.clone(),
+            guest_type: xen_type(plan.guest_type),
+            memory_mib: plan.memory_mib,
+            vcpus: plan.vcpus,
+            cmdline: plan.cmdline.clone(),
+            kernel: Arc::clone(&self.kernel),
+            disks: self.attach(plan, false).await?,
+            nics: Vec::new(),
+        };
+        let domain = self.host.create(config).await.map_err(failed(""))?;
+        let timings = domain.timings;
+        tracing::debug!(domid = domain.domid(), build = ?timings.build, store = ?timings.store, "domain built");
+        Ok(self.guest(domain))
+    }
+
+    async fn guests(&self) -> Result<Vec<(u32, Uuid)>, Error> {
+        self.host
+            .domains()
+            .await
+            .map_err(|error| other("cannot list the domains", &error))
+    }
+
+    async fn adopt(&self, domid: u32, plan: &Plan) -> Result<Arc<dyn Guest>, Error> {
+        let disks = self.attach(plan, true).await?;
+        Ok(self.guest(self.host.adopt(domid, plan.uuid, disks)))
+    }
+
+    async fn sweep(&self, domid: u32, uuid: Uuid) -> Vec<Error> {
+        let errors = self.host.adopt(domid, uuid, Vec::new()).destroy().await;
+        errors.into_iter().map(failed("")).collect()
+    }
+}
+
+struct XenGuest {
+    host: Arc<Host>,
+    domain: Domain,
+    released: watch::Receiver<u64>,
+}
+
+#[async_trait]
+impl Guest for XenGuest {
+    fn domid(&self) -> u32 {
+        self.domain.domid()
+    }
+
+    async fn unpause(&self) -> Result<(), Error> {
+        self.domain.unpause().await.map_err(|error| other("", &error))
+    }
+
+    async fn pause(&self) -> Result<(), Error> {
+        self.domain.pause().await.map_err(|error| other("", &error))
+    }
+
+    async fn ended(&self) -> Ended {
+        let mut released = self.released.clone();
+        loop {
+            released.mark_unchanged();
+            match self.domain.state().await {
+                Ok(DomainState::Alive) => {}
+                Ok(DomainState::Gone) => return Ended::Destroyed,
+                Ok(DomainState::Down {
+                    reason: SHUTDOWN_CRASH,
+                }) => return Ended::Crashed,
+                Ok(DomainState::Down { .. }) => return Ended::ShutDown,
+                Err(error) => tracing::error!(domid = self.domain.domid(), %error, "domain state unknown"),
+            }
+            if released.changed().await.is_err() {
+                // xenstored is gone: nothing more will be told.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn link(&self) -> Result<Box<dyn GuestLink>, Error> {
+        let link = Link::accept(&self.host, self.domain.domid())
+            .await
+            .map_err(|error| other("the link to the guest", &error))?;
+        Ok(Box::new(XenLink(link)))
+    }
+
+    async fn destroy(&self) -> Vec<Error> {
+        self.domain.destroy().await.into_iter().map(failed("")).collect()
+    }
+}
+
+struct XenLink(Link);
+
+#[async_trait]
+impl GuestLink for XenLink {
+    fn memory(&self) -> &(dyn SharedMemory + Send + Sync) {
+        &self.0.memory
+    }
+
+    fn notify(&self) -> io::Result<()> {
+        self.0.notify()
+    }
+
+    async fn notified(&self) -> io::Result<()> {
+        self.0.notified().await
+    }
+}
