@@ -37,6 +37,9 @@ impl Reference {
             "index.docker.io" => DEFAULT_REGISTRY,
             registry => registry,
         };
+        if repository.is_empty() {
+            return Err(invalid());
+        }
         if registry == DEFAULT_REGISTRY && !repository.contains('/') {
             repository = format!("{DEFAULT_NAMESPACE}/{repository}");
         }

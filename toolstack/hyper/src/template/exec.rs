@@ -200,7 +200,7 @@ fn fields(mut value: Val, operand: &Operand) -> Result<Val> {
         value = value.field(field).ok_or_else(|| {
             TemplateError::new(format!(
                 ":1:{}: executing \"\" at <{}>: map has no entry for key {field:?}",
-                operand.position + 1,
+                operand.position,
                 name_of(operand)
             ))
         })?;
