@@ -38,9 +38,15 @@ impl Host {
     /// An ssh that runs `args` as they are given: no shell of dom0 changes them.
     pub fn command<S: AsRef<OsStr>>(&self, args: &[S], terminal: bool) -> Command {
         let mut command = self.ssh();
-        let mut line = quote(args);
-        // A shell that stays tells a death by signal as 128 + N; ssh itself would tell nothing.
-        line.push("; exit $?");
+        // A shell that stays tells a death by signal as 128 + N, where ssh itself would tell nothing; what bash has to
+        // say about it goes nowhere.
+        let line: OsString = [
+            "exec 9>&2 2>/dev/null; ".into(),
+            quote(args),
+            " 2>&9 9>&-; exit $?".into(),
+        ]
+        .into_iter()
+        .collect();
         command
             .arg(if terminal { "-tt" } else { "-T" })
             .arg("root@127.0.0.1")

@@ -18,13 +18,13 @@ fn shell(dom0: &Dom0<'_>) {
         .expect("size=24 80=");
     // The resize is told to the process in front, which prints it then.
     terminal
-        .send("(trap 'echo now=$(stty size)=; exit' WINCH; echo wait''ing; while :; do read x; done)\n")
+        .send("(trap 'echo now=$(stty size)=; exit' WINCH; sleep 1000 & echo wait''ing; wait)\n")
         .expect("waiting\r\n")
         .resize(40, 132)
         .expect("now=40 132=");
-    // Ctrl-C reaches what runs, and the shell goes on.
+    // Ctrl-C reaches what runs (it says itself that it does), and the shell goes on.
     terminal
-        .send("echo be''gin; sleep 1000000\n")
+        .send("sh -c 'echo be\"\"gin; exec sleep 1000000'\n")
         .expect("begin\r\n")
         .send("\x03")
         .expect("# ")
