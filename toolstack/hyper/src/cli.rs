@@ -18,6 +18,10 @@ use crate::verbs::*;
     arg_required_else_help = true
 )]
 #[command(subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
+#[command(
+    after_help = "Docker's longer names work too: hyper container VERB, hyper image VERB, hyper system info.\n\n\
+    Run 'hyper COMMAND --help' for more information on a command."
+)]
 pub struct Cli {
     /// Daemon socket to connect to
     #[arg(
@@ -25,9 +29,9 @@ pub struct Cli {
         long,
         env = "HYPER_HOST",
         value_name = "URL",
-        default_value = "unix:///run/hyper/hyperd.sock"
+        default_value = DEFAULT_HOST
     )]
-    pub host: String,
+    host: String,
     /// Show each request
     #[arg(short = 'D', long)]
     pub debug: bool,
@@ -38,10 +42,26 @@ pub struct Cli {
     pub verb: Verb,
 }
 
+impl Cli {
+    /// An empty `HYPER_HOST` is none.
+    pub fn host(&self) -> &str {
+        match self.host.as_str() {
+            "" => DEFAULT_HOST,
+            host => host,
+        }
+    }
+}
+
+const DEFAULT_HOST: &str = "unix:///run/hyper/hyperd.sock";
+
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     #[command(flatten)]
-    Container(ContainerVerb),
+    Container(Box<ContainerVerb>),
+    /// List containers
+    Ps(ps::Args),
+    /// Return low-level information on containers and images
+    Inspect(inspect::Args),
     /// List images
     Images(images::Args),
     /// Download an image from a registry
@@ -52,10 +72,6 @@ pub enum Verb {
     Tag(tag::Args),
     /// Show the history of an image
     History(history::Args),
-    /// List containers
-    Ps(ps::Args),
-    /// Return low-level information on containers and images
-    Inspect(inspect::Args),
     /// Show the hyper version information
     Version(version::Args),
     /// Display system-wide information
@@ -63,13 +79,13 @@ pub enum Verb {
     /// Print the completion script for a shell
     Completion(completion::Args),
     /// Manage containers
-    #[command(name = "container", subcommand)]
+    #[command(name = "container", subcommand, hide = true)]
     Containers(ContainerGroup),
     /// Manage images
     #[command(name = "image", subcommand)]
-    ImageGroup(ImageGroup),
+    Image(ImageGroup),
     /// Manage the host
-    #[command(subcommand)]
+    #[command(subcommand, hide = true)]
     System(SystemGroup),
 }
 
@@ -122,7 +138,7 @@ pub enum ContainerVerb {
 #[derive(Debug, Subcommand)]
 pub enum ContainerGroup {
     #[command(flatten)]
-    Verb(ContainerVerb),
+    Verb(Box<ContainerVerb>),
     /// List containers
     #[command(visible_aliases = ["list", "ps"])]
     Ls(ps::Args),

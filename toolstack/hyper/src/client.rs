@@ -20,6 +20,7 @@ use serde_json::Value;
 use tokio::net::UnixStream;
 
 use crate::error::{ApiError, Unreachable};
+use crate::output::complain;
 use crate::target::Target;
 
 /// An answer that is read as a whole; the largest are lists of thousands of containers.
@@ -116,7 +117,7 @@ impl Client {
     ) -> Result<Response<Incoming>> {
         let path = target.to_string();
         if self.debug {
-            eprintln!("hyper: {method} {path}");
+            complain!("hyper: {method} {path}");
         }
         let unreachable = |cause: io::Error| Unreachable {
             host: self.host.clone(),

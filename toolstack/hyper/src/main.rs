@@ -29,6 +29,7 @@ use anyhow::{Context, Result};
 use crate::cli::{Cli, ContainerGroup, ContainerVerb, ImageGroup, SystemGroup, Verb};
 use crate::client::Client;
 use crate::error::{EXIT_BROKEN_PIPE, is_broken_pipe, is_unreachable};
+use crate::output::complain;
 use crate::verbs::inspect::Kind;
 use crate::verbs::*;
 
@@ -61,9 +62,9 @@ fn report(error: &anyhow::Error) -> i32 {
         return EXIT_BROKEN_PIPE;
     }
     if is_unreachable(error) {
-        eprintln!("hyper: {error:#}");
+        complain!("hyper: {error:#}");
     } else {
-        eprintln!("{error:#}");
+        complain!("{error:#}");
     }
     1
 }
@@ -72,9 +73,9 @@ async fn dispatch(cli: Cli) -> Result<i32> {
     if let Verb::Completion(args) = &cli.verb {
         return completion::run(args);
     }
-    let client = Arc::new(Client::new(&cli.host, cli.debug)?);
+    let client = Arc::new(Client::new(cli.host(), cli.debug)?);
     match cli.verb {
-        Verb::Container(verb) => container(&client, verb).await,
+        Verb::Container(verb) => container(&client, *verb).await,
         Verb::Images(args) => images::run(&client, args).await,
         Verb::Pull(args) => pull::run(&client, args).await,
         Verb::Rmi(args) => rmi::run(&client, args).await,
@@ -86,11 +87,11 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Info(args) => info::run(&client, args).await,
         Verb::Completion(args) => completion::run(&args),
         Verb::Containers(group) => match group {
-            ContainerGroup::Verb(verb) => container(&client, verb).await,
+            ContainerGroup::Verb(verb) => container(&client, *verb).await,
             ContainerGroup::Ls(args) => ps::run(&client, args).await,
             ContainerGroup::Inspect(args) => inspect::run(&client, args.of_kind(Kind::Container)).await,
         },
-        Verb::ImageGroup(group) => match group {
+        Verb::Image(group) => match group {
             ImageGroup::Ls(args) => images::run(&client, args).await,
             ImageGroup::Pull(args) => pull::run(&client, args).await,
             ImageGroup::Rm(args) => rmi::run(&client, args).await,

@@ -1,4 +1,5 @@
-//! Our own stdout. `println!` panics when the reader has gone; this returns the error, which ends us quietly.
+//! Our own lines. `println!` and `eprintln!` panic when the reader has gone: an error of stdout is returned and ends us
+//! quietly, one of stderr is nobody's to hear.
 
 use std::io::{self, Write};
 
@@ -11,3 +12,12 @@ pub fn line(text: &str) -> Result<()> {
     stdout.flush()?;
     Ok(())
 }
+
+/// `eprintln!` that does not mind a stderr that is closed.
+macro_rules! complain {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr().lock(), $($argument)*);
+    }};
+}
+pub(crate) use complain;

@@ -5,7 +5,7 @@ use std::future::pending;
 use anyhow::{Context, Result};
 
 use crate::client::{Client, Hijacked};
-use crate::signals::Proxy;
+use crate::signals::{Ending, Proxy};
 use crate::stdio::{self, End, Plan, detach_keys};
 use crate::target::Target;
 use crate::terminal::{self, RawMode};
@@ -14,6 +14,8 @@ use crate::terminal::{self, RawMode};
 pub struct Foreground {
     streams: stdio::Session,
     tty: bool,
+    /// Of a raw terminal: what must not end us before it is restored.
+    ending: Option<Ending>,
     // Restores the terminal when the session is over, however that comes.
     _raw: Option<RawMode>,
 }
@@ -33,6 +35,10 @@ impl Foreground {
             true => Some(detach_keys::parse(keys.unwrap_or(detach_keys::DEFAULT))?),
             false => None,
         };
+        let ending = match stdin && tty {
+            true => Some(Ending::catch()?),
+            false => None,
+        };
         let raw = match stdin && tty {
             true => RawMode::enter().context("make the terminal raw")?,
             false => None,
@@ -45,6 +51,7 @@ impl Foreground {
         Ok(Self {
             streams: stdio::Session::start(connection, plan)?,
             tty,
+            ending,
             _raw: raw,
         })
     }
@@ -52,22 +59,28 @@ impl Foreground {
     /// Until the process ends or the user leaves it.
     pub async fn run(self, client: &Client, running: Running<'_>) -> Result<End> {
         let tty = self.tty;
+        let mut ending = self.ending;
         let resizes = async {
             if tty && terminal::stdout_is_terminal() {
                 terminal::follow_size(client, running.target).await;
             }
-            pending::<()>().await;
+            pending().await
         };
-        let signals = async {
-            if let Some((mut proxy, container)) = running.signals {
-                proxy.forward(client, container).await;
+        let ended = async {
+            match running.signals {
+                Some((mut proxy, container)) => proxy.forward(client, container).await,
+                None => {
+                    if let Some(ending) = &mut ending {
+                        return Ok(End::Killed(ending.number().await));
+                    }
+                }
             }
-            pending::<()>().await;
+            pending().await
         };
         tokio::select! {
             end = self.streams.end() => end,
-            () = resizes => Ok(End::Closed),
-            () = signals => Ok(End::Closed),
+            end = resizes => end,
+            end = ended => end,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Our signals become the container's.
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::client::Client;
@@ -31,6 +33,29 @@ const FORWARDED: &[(&str, i32)] = &[
     ("PWR", 30),
 ];
 const WINCH: (&str, i32) = ("WINCH", 28);
+
+/// The signals that ask us to end. Where they are not sent on they would end us with the terminal left raw.
+pub struct Ending([(i32, Signal); 4]);
+
+impl Ending {
+    /// Catches from now on.
+    pub fn catch() -> io::Result<Self> {
+        let caught = |number| Ok::<_, io::Error>((number, signal(SignalKind::from_raw(number))?));
+        Ok(Self([caught(1)?, caught(2)?, caught(3)?, caught(15)?]))
+    }
+
+    /// The number of the first that comes.
+    pub async fn number(&mut self) -> i32 {
+        poll_fn(|context| {
+            let came = self
+                .0
+                .iter_mut()
+                .find_map(|(number, signal)| signal.poll_recv(context).is_ready().then_some(*number));
+            came.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
 
 /// Signals that were caught and wait to be sent on.
 pub struct Proxy {

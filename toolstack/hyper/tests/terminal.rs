@@ -149,3 +149,22 @@ fn a_start_that_fails_gives_the_terminal_back() {
     assert_eq!(child.wait().unwrap().code(), Some(125));
     assert!(terminal.is_cooked());
 }
+
+#[test]
+fn a_signal_that_ends_us_gives_the_terminal_back() {
+    for line in [
+        &["exec", "-it", "web", "sh"][..],
+        &["run", "--sig-proxy=false", "-it", "busybox"],
+    ] {
+        let (daemon, mut terminal) = (daemon(), Terminal::new());
+        let mut child = terminal.spawn(&daemon, line);
+        // The size is sent by what also watches for signals.
+        daemon.wait_for("/resize");
+        assert_eq!(terminal.read(5), b"ready");
+        assert!(!terminal.is_cooked());
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(143));
+        assert!(terminal.is_cooked());
+    }
+}

@@ -68,6 +68,7 @@ fn mistakes_have_dockers_codes() {
             "{line:?}: {}",
             text(&output.stderr)
         );
+        assert!(!text(&output.stderr).contains("cannot connect"), "{line:?}");
     }
 }
 
@@ -140,7 +141,7 @@ fn inspect_finds_fields_and_tells_what_is_missing() {
     let output = daemon.run(&["inspect", "--plan", "web"]);
     assert_eq!(
         text(&output.stdout),
-        "[\n    {\n        \"type\": \"pvh\",\n        \"memory_mib\": 64\n    }\n]\n"
+        "{\n    \"type\": \"pvh\",\n    \"memory_mib\": 64\n}\n"
     );
 }
 

@@ -155,8 +155,9 @@ pub struct ContainerOptions {
     workdir: Option<String>,
 
     /// The image, then the command with its arguments
-    // One list, because what follows the image is the command's, even what looks like a flag of ours.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_names = ["IMAGE", "COMMAND"])]
+    // One list, because what follows the image is the command's, even what looks like a flag of ours: clap stops
+    // reading flags at the first value of a trailing argument.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["IMAGE", "COMMAND"])]
     image_and_command: Vec<String>,
 }
 

@@ -39,6 +39,8 @@ pub enum End {
     Closed,
     /// The user typed the detach keys.
     Detached,
+    /// A signal of this number ends us.
+    Killed(i32),
 }
 
 /// The running copy.

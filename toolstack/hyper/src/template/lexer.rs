@@ -47,7 +47,7 @@ pub fn lex(text: &str) -> Result<Vec<Piece>, TemplateError> {
             Some((before, after)) => (before, Some(after)),
             None => (rest, None),
         };
-        let trim_before = after.is_some_and(|after| starts_trim(after));
+        let trim_before = after.is_some_and(starts_trim);
         let mut literal = before;
         if trim_next {
             literal = literal.trim_start();

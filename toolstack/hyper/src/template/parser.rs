@@ -55,9 +55,9 @@ pub fn parse(pieces: Vec<Piece>) -> Result<Vec<Node>> {
     };
     let (nodes, end) = parser.list(0)?;
     match end {
-        End::OfText => Ok(nodes),
-        End::End => Err(TemplateError::new(":1: unexpected {{end}}")),
-        End::Else(_) => Err(TemplateError::new(":1: unexpected {{else}}")),
+        Closing::Text => Ok(nodes),
+        Closing::End => Err(TemplateError::new(":1: unexpected {{end}}")),
+        Closing::Else(_) => Err(TemplateError::new(":1: unexpected {{else}}")),
     }
 }
 
@@ -68,15 +68,16 @@ struct Parser {
     pieces: VecDeque<Piece>,
 }
 
-enum End {
-    OfText,
+/// What ends a list of nodes.
+enum Closing {
+    Text,
     End,
     /// The lexemes after `else`: empty, or `if …`.
     Else(Vec<Lexeme>),
 }
 
 impl Parser {
-    fn list(&mut self, depth: usize) -> Result<(Vec<Node>, End)> {
+    fn list(&mut self, depth: usize) -> Result<(Vec<Node>, Closing)> {
         let mut nodes = Vec::new();
         while let Some(piece) = self.pieces.pop_front() {
             let mut lexemes = match piece {
@@ -92,10 +93,10 @@ impl Parser {
                 Some(_) => String::new(),
             };
             match keyword.as_str() {
-                "end" => return Ok((nodes, End::End)),
+                "end" => return Ok((nodes, Closing::End)),
                 "else" => {
                     lexemes.remove(0);
-                    return Ok((nodes, End::Else(lexemes)));
+                    return Ok((nodes, Closing::Else(lexemes)));
                 }
                 "if" | "with" | "range" => {
                     lexemes.remove(0);
@@ -109,7 +110,7 @@ impl Parser {
                 _ => nodes.push(Node::Action(whole_pipeline(lexemes)?)),
             }
         }
-        Ok((nodes, End::OfText))
+        Ok((nodes, Closing::Text))
     }
 
     fn branch(&mut self, keyword: &str, lexemes: Vec<Lexeme>, depth: usize) -> Result<Node> {
@@ -119,22 +120,22 @@ impl Parser {
         let pipeline = whole_pipeline(lexemes)?;
         let (then, end) = self.list(depth)?;
         let otherwise = match end {
-            End::End => Vec::new(),
-            End::Else(rest) if rest.is_empty() => match self.list(depth)? {
-                (nodes, End::End) => nodes,
-                (_, End::Else(_)) => {
+            Closing::End => Vec::new(),
+            Closing::Else(rest) if rest.is_empty() => match self.list(depth)? {
+                (nodes, Closing::End) => nodes,
+                (_, Closing::Else(_)) => {
                     return Err(TemplateError::new(":1: expected end; found {{else}}"));
                 }
-                (_, End::OfText) => return Err(TemplateError::new(":1: unexpected EOF")),
+                (_, Closing::Text) => return Err(TemplateError::new(":1: unexpected EOF")),
             },
             // `{{else if x}}` is an if of its own that shares our end.
-            End::Else(mut rest) => match rest.remove(0).token {
+            Closing::Else(mut rest) => match rest.remove(0).token {
                 Token::Identifier(inner) if inner == keyword && keyword != "range" => {
                     vec![self.branch(keyword, rest, depth + 1)?]
                 }
                 _ => return Err(TemplateError::new(":1: unexpected token in {{else}}")),
             },
-            End::OfText => return Err(TemplateError::new(":1: unexpected EOF")),
+            Closing::Text => return Err(TemplateError::new(":1: unexpected EOF")),
         };
         let branch = Branch {
             pipeline,

@@ -19,7 +19,7 @@ pub struct Args {
     #[arg(long)]
     no_stdin: bool,
     /// Proxy all received signals to the process
-    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, hide_possible_values = true,
           default_missing_value = "true", action = clap::ArgAction::Set)]
     sig_proxy: bool,
     /// Container to attach to
@@ -70,6 +70,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     };
     match foreground.run(client, running).await? {
         End::Detached => Ok(0),
+        End::Killed(signal) => Ok(128 + signal),
         End::Closed => wait.exit_code().await,
     }
 }

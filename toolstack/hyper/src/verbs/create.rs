@@ -11,6 +11,7 @@ use crate::client::{Client, id_of};
 use crate::error::is_not_found;
 use crate::options::{ContainerOptions, PullPolicy};
 use crate::output;
+use crate::output::complain;
 use crate::progress::Sink;
 use crate::reference::Reference;
 use crate::target::Target;
@@ -49,7 +50,7 @@ pub async fn create(client: &Client, options: &ContainerOptions, detach: bool) -
             if !options.quiet {
                 let name = Reference::parse(options.image()).map(|image| image.familiar());
                 let name = name.unwrap_or_else(|_| options.image().to_owned());
-                eprintln!("Unable to find image '{name}' locally");
+                complain!("Unable to find image '{name}' locally");
             }
             pull_image(client, options).await?;
             client.post_body(target(), &body).await?
@@ -63,7 +64,7 @@ pub async fn create(client: &Client, options: &ContainerOptions, detach: bool) -
         .flatten()
         .filter_map(Value::as_str)
     {
-        eprintln!("WARNING: {warning}");
+        complain!("WARNING: {warning}");
     }
     let id = id_of(&answer)?;
     if let Some(cidfile) = cidfile {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::client::{Client, id_of};
 use crate::env_file::{env_argument, environment};
 use crate::error::{EXIT_HYPER_FAILED, is_broken_pipe, start_exit_code};
+use crate::output::complain;
 use crate::session::{Foreground, Running};
 use crate::stdio::{End, detach_keys};
 use crate::target::Target;
@@ -49,7 +50,7 @@ pub struct Args {
     workdir: Option<String>,
     /// The container, then the command with its arguments
     // One list, because what follows the container is the command's, even what looks like a flag of ours.
-    #[arg(required = true, num_args = 2.., trailing_var_arg = true, allow_hyphen_values = true,
+    #[arg(required = true, num_args = 2.., trailing_var_arg = true,
           value_names = ["CONTAINER", "COMMAND"])]
     container_and_command: Vec<String>,
 }
@@ -99,7 +100,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         Err(error) => match start_exit_code(&error.to_string()) {
             EXIT_HYPER_FAILED => Err(error),
             code => {
-                eprintln!("{error:#}");
+                complain!("{error:#}");
                 Ok(code)
             }
         },
@@ -126,6 +127,7 @@ async fn start(client: &Client, args: &Args, id: &str) -> Result<i32> {
     };
     match foreground.run(client, running).await? {
         End::Detached => Ok(0),
+        End::Killed(signal) => Ok(128 + signal),
         End::Closed => exit_code(client, target()).await,
     }
 }

@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, value_name = "STRING")]
     format: Option<String>,
     /// Print sizes and dates in human readable format
-    #[arg(short = 'H', long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true,
+    #[arg(short = 'H', long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, hide_possible_values = true,
           default_missing_value = "true", action = ArgAction::Set)]
     human: bool,
     /// Don't truncate output

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::text;
 use crate::client::Client;
 use crate::output;
+use crate::output::complain;
 use crate::target::Target;
 use crate::template::Template;
 use crate::units::human_memory;
@@ -28,7 +29,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     };
     output::line(&shown)?;
     for warning in strings(&info, "Warnings") {
-        eprintln!("{warning}");
+        complain!("{warning}");
     }
     Ok(0)
 }

@@ -9,6 +9,7 @@ use serde_json::ser::{PrettyFormatter, Serializer};
 use crate::client::Client;
 use crate::error::is_not_found;
 use crate::output;
+use crate::output::complain;
 use crate::target::Target;
 use crate::template::Template;
 
@@ -56,13 +57,16 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         match inspect(client, &args, name).await {
             Ok(object) => match &template {
                 Some(template) => output::line(&template.render(&object)?)?,
+                // One value, not a list of what was found.
+                None if args.plan && args.format.is_some() => output::line(&object.to_string())?,
+                None if args.plan => output::line(&pretty(&object)?)?,
                 None => found.push(object),
             },
             Err(error) if crate::error::is_unreachable(&error) => return Err(error),
             Err(error) => errors.push(error),
         }
     }
-    if template.is_none() {
+    if template.is_none() && !args.plan {
         let found = Value::Array(found);
         match args.format {
             Some(_) => output::line(&found.to_string())?,
@@ -70,7 +74,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         }
     }
     for error in &errors {
-        eprintln!("{error:#}");
+        complain!("{error:#}");
     }
     Ok(i32::from(!errors.is_empty()))
 }

@@ -34,6 +34,7 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::error::is_unreachable;
 use crate::output;
+use crate::output::complain;
 
 /// Acts on every target at once and prints what each gives, in the order of `targets`. One that fails does not stop
 /// the others; the code is 1 then.
@@ -54,7 +55,7 @@ where
             // The others would only say the same.
             Err(error) if is_unreachable(&error) => return Err(error),
             Err(error) => {
-                eprintln!("{error:#}");
+                complain!("{error:#}");
                 code = 1;
             }
         }

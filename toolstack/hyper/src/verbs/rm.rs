@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::each;
 use crate::client::Client;
 use crate::error::is_not_found;
+use crate::output::complain;
 use crate::target::Target;
 
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub async fn run(client: &Arc<Client>, args: Args) -> Result<i32> {
             Ok(_) => Ok(container),
             // By force it is to be gone, and it is.
             Err(error) if force && is_not_found(&error) => {
-                eprintln!("{error:#}");
+                complain!("{error:#}");
                 Ok(String::new())
             }
             Err(error) => Err(error),

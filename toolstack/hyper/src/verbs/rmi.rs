@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::each;
 use crate::client::Client;
 use crate::error::is_not_found;
+use crate::output::complain;
 use crate::target::Target;
 
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub async fn run(client: &Arc<Client>, args: Args) -> Result<i32> {
         match client.delete(target).await {
             Ok(answer) => Ok(lines(&answer)),
             Err(error) if force && is_not_found(&error) => {
-                eprintln!("{error:#}");
+                complain!("{error:#}");
                 Ok(String::new())
             }
             Err(error) => Err(error),

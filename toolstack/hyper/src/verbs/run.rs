@@ -8,6 +8,7 @@ use crate::client::{Client, Wait};
 use crate::error::{EXIT_HYPER_FAILED, is_broken_pipe, is_unreachable, start_exit_code};
 use crate::options::ContainerOptions;
 use crate::output;
+use crate::output::complain;
 use crate::session::{Foreground, Running, attach};
 use crate::signals::Proxy;
 use crate::stdio::{End, detach_keys};
@@ -23,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "STRING")]
     detach_keys: Option<String>,
     /// Proxy received signals to the process
-    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true,
+    #[arg(long, value_name = "BOOL", default_value_t = true, num_args = 0..=1, require_equals = true, hide_possible_values = true,
           default_missing_value = "true", action = clap::ArgAction::Set)]
     sig_proxy: bool,
     #[command(flatten)]
@@ -87,6 +88,7 @@ async fn foreground(client: &Client, args: &Args, id: &str) -> Result<i32> {
     };
     match foreground.run(client, running).await {
         Ok(End::Detached) => Ok(0),
+        Ok(End::Killed(signal)) => Ok(128 + signal),
         Ok(End::Closed) => exit_code(wait).await,
         Err(error) => failed("run", error, None),
     }
@@ -120,9 +122,9 @@ pub fn failed(verb: &str, error: anyhow::Error, code: Option<i32>) -> Result<i32
     if is_broken_pipe(&error) {
         return Err(error);
     }
-    eprintln!("hyper: {error:#}");
+    complain!("hyper: {error:#}");
     if !is_unreachable(&error) {
-        eprintln!("\nRun 'hyper {verb} --help' for more information");
+        complain!("\nRun 'hyper {verb} --help' for more information");
     }
     Ok(code.unwrap_or(match verb {
         "run" => EXIT_HYPER_FAILED,

@@ -7,6 +7,7 @@ use super::run::start;
 use crate::client::Client;
 use crate::error::{is_broken_pipe, start_exit_code};
 use crate::output;
+use crate::output::complain;
 use crate::session::{Foreground, Running, attach};
 use crate::signals::Proxy;
 use crate::stdio::End;
@@ -45,7 +46,7 @@ async fn each(client: &Client, containers: &[String]) -> Result<i32> {
         match start(client, container).await {
             Ok(()) => output::line(container)?,
             Err(error) => {
-                eprintln!("{error:#}");
+                complain!("{error:#}");
                 failed.push(container.as_str());
             }
         }
@@ -53,7 +54,7 @@ async fn each(client: &Client, containers: &[String]) -> Result<i32> {
     if failed.is_empty() {
         return Ok(0);
     }
-    eprintln!("failed to start containers: {}", failed.join(", "));
+    complain!("failed to start containers: {}", failed.join(", "));
     Ok(1)
 }
 
@@ -79,7 +80,7 @@ async fn foreground(client: &Client, args: &Args, container: &str) -> Result<i32
         if is_broken_pipe(&error) {
             return Err(error);
         }
-        eprintln!("{error:#}");
+        complain!("{error:#}");
         return Ok(match start_exit_code(&error.to_string()) {
             // Only `run` has a code for failures of the daemon.
             125 => 1,
@@ -92,6 +93,7 @@ async fn foreground(client: &Client, args: &Args, container: &str) -> Result<i32
     };
     match foreground.run(client, running).await? {
         End::Detached => Ok(0),
+        End::Killed(signal) => Ok(128 + signal),
         End::Closed => wait.exit_code().await,
     }
 }

@@ -1,6 +1,9 @@
 //! A daemon of one container on a unix socket: the bits of the API that the command line lives on, with the order of
 //! calls that a real one sees.
 
+// Each file of tests uses its own part of it.
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
