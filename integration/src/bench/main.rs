@@ -1,0 +1,44 @@
+//! `scripts/bench`: what our part of a guest's start costs, against Xen's own tools in the same lab and the same run.
+//!
+//! Times under emulation mean nothing by themselves, so each round measures both sides one after the other, and what is
+//! printed is the ratio of each round's two: median, least, most.
+#![forbid(unsafe_code)]
+
+mod create;
+mod figures;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Benchmarks on a real Xen in the lab
+#[derive(Parser)]
+#[command(name = "scripts/bench", max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Guest creation against `xl create -p`, and `hyper run` against a bare boot of the same kernel
+    Create {
+        /// How often each is measured
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+        /// Only this type of guest: pv or pvh
+        #[arg(long = "type", value_name = "TYPE", value_parser = ["pv", "pvh"])]
+        guest_type: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let What::Create { rounds, guest_type } = Cli::parse().what;
+    let types = guest_type.map_or_else(|| vec!["pv".to_owned(), "pvh".to_owned()], |one| vec![one]);
+    match create::run(rounds, &types) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
