@@ -35,3 +35,52 @@ impl From<&ImageConfiguration> for ImageConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::parse_configuration;
+
+    fn config(text: &str) -> ImageConfig {
+        ImageConfig::from(&parse_configuration(text.as_bytes(), "test").unwrap())
+    }
+
+    #[test]
+    fn what_docker_writes_is_understood() {
+        let read = config(
+            r#"{"architecture":"amd64","os":"linux","created":"0001-01-01T00:00:00Z","container":"x",
+                "config":{"Hostname":"","User":"","AttachStdin":false,"ExposedPorts":{"80/tcp":{}},"Env":["A=b"],
+                    "Cmd":["sh"],"Image":"x","Volumes":{"/data":{}},"WorkingDir":"/w","Entrypoint":["/e"],
+                    "OnBuild":[],"Labels":{"k":"v"},"StopSignal":"SIGQUIT","ArgsEscaped":true,
+                    "Healthcheck":{"Test":["NONE"]}},
+                "history":[{"created_by":"x","empty_layer":true}],"rootfs":{"type":"layers","diff_ids":[]}}"#,
+        );
+        assert_eq!(
+            (&read.env[..], &read.cmd[..]),
+            (&["A=b".to_owned()][..], &["sh".to_owned()][..])
+        );
+        assert_eq!(
+            (&read.volumes[..], &read.exposed_ports[..]),
+            (&["/data".to_owned()][..], &["80/tcp".to_owned()][..])
+        );
+        assert_eq!(
+            (read.working_dir.as_str(), read.stop_signal.as_deref()),
+            ("/w", Some("SIGQUIT"))
+        );
+        assert_eq!(read.labels["k"], "v");
+    }
+
+    #[test]
+    fn null_is_nothing() {
+        let read = config(
+            r#"{"architecture":"amd64","os":"linux","config":{"User":null,"ExposedPorts":null,"Env":null,"Cmd":null,
+                "Volumes":null,"WorkingDir":null,"Entrypoint":null,"OnBuild":null,"Labels":null},
+                "history":null,"rootfs":{"type":"layers","diff_ids":[]}}"#,
+        );
+        assert_eq!(read, ImageConfig::default());
+        assert_eq!(
+            config(r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}"#),
+            read
+        );
+    }
+}

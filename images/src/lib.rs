@@ -5,6 +5,7 @@
 //! straight into an EROFS image.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod config;
 mod error;
 mod layer;
@@ -19,3 +20,8 @@ pub use error::Error;
 pub use name::Name;
 pub use pull::{Credentials, Progress, Registries};
 pub use store::{Image, Removed, Store};
+
+#[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
+mod merge_tests;

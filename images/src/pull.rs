@@ -11,6 +11,7 @@ use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, Os};
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -61,9 +62,7 @@ impl Registries {
     fn client(&self, registry: &str) -> Client {
         // Repeated calls are refused and mean nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
-        let local = host == "localhost" || host == "[::1]" || host.starts_with("127.");
-        let plain = local || self.insecure.iter().any(|known| known == registry);
+        let plain = is_local(registry) || self.insecure.iter().any(|known| known == registry);
         Client::new(ClientConfig {
             protocol: if plain {
                 ClientProtocol::Http
@@ -148,6 +147,8 @@ impl Pull<'_> {
                 ),
             ));
         }
+        // Until the image has its name, nothing else keeps what is here for it.
+        let _pin = self.store.pin(&[&id, &manifest_digest], diff_ids)?;
         let layers = manifest.layers().iter().zip(diff_ids);
         for (descriptor, _) in layers.clone() {
             (self.progress)(Progress::LayerWaits {
@@ -315,7 +316,7 @@ impl Pull<'_> {
                 limit: format!("{MAX_LAYER_BYTES} bytes"),
             });
         }
-        let compression = Compression::of(&descriptor.media_type().to_string())?;
+        let compression = Compression::of(descriptor.media_type().as_ref())?;
         let temporary = self.store.temporary()?;
         let received = Arc::new(AtomicU64::new(0));
         let stream = self.stream(descriptor).await?;
@@ -404,9 +405,48 @@ impl Pull<'_> {
     }
 }
 
+/// Whether a registry, `host` or `host:port`, is on this machine. By address: a name may begin with `127.` too.
+fn is_local(registry: &str) -> bool {
+    let host = match registry.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => registry,
+    };
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
 /// The document as an index, if it is one.
-fn index(bytes: &[u8]) -> Option<ImageIndex> {
+pub(crate) fn index(bytes: &[u8]) -> Option<ImageIndex> {
     let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
     value.get("manifests")?;
     serde_json::from_value(value).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn only_this_machine_is_local() {
+        for local in [
+            "localhost",
+            "localhost:5000",
+            "127.0.0.1",
+            "127.1.2.3:80",
+            "[::1]",
+            "[::1]:5000",
+        ] {
+            assert!(is_local(local), "{local}");
+        }
+        for other in [
+            "127.evil.example",
+            "127.0.0.1.example:80",
+            "docker.io",
+            "10.0.0.1:5000",
+            "[::2]:1",
+            "",
+        ] {
+            assert!(!is_local(other), "{other}");
+        }
+    }
 }

@@ -4,15 +4,15 @@
 //! in that tar, since mkfs.erofs would give one that is not mode 0777.
 
 use crate::Error;
-use crate::tree::{Kind, Meta, NodeId, ROOT, Tree};
+use crate::tree::{Kind, MAX_PATH_BYTES, Meta, NodeId, ROOT, Tree};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What mkfs.erofs may say before it is cut off.
-const MAX_MESSAGE_BYTES: u64 = 4096;
+/// What is kept of what mkfs.erofs says.
+const MAX_MESSAGE_BYTES: usize = 4096;
 
 /// Merges layers, lowest first, and writes their EROFS to `out`.
 pub fn make(layers: &[(String, PathBuf)], out: &Path) -> Result<(), Error> {
@@ -33,13 +33,20 @@ pub fn make(layers: &[(String, PathBuf)], out: &Path) -> Result<(), Error> {
         .stderr(Stdio::piped())
         .spawn()
         .map_err(Error::NoMakeRoot)?;
-    let stdin = child.stdin.take();
-    let written = stdin.map_or(Ok(()), |stdin| write_tar(&tree, layers, stdin));
-    let mut message = String::new();
-    if let Some(stderr) = child.stderr.take() {
-        let _ = stderr.take(MAX_MESSAGE_BYTES).read_to_string(&mut message);
-    }
+    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+    let (written, message) = std::thread::scope(|scope| {
+        // Read while the tar is written: a mkfs.erofs that has much to say would wait for us, and we for it.
+        let message = scope.spawn(|| stderr.map_or_else(Vec::new, end_of));
+        let written = stdin.map_or(Ok(()), |stdin| write_tar(&tree, layers, stdin));
+        (written, message.join().unwrap_or_default())
+    });
+    let message = String::from_utf8_lossy(&message);
     let status = child.wait().map_err(Error::NoMakeRoot)?;
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        return Err(Error::MakeRoot(format!("its input broke off: {error}")));
+    }
     if !status.success() {
         let last = message
             .trim()
@@ -49,31 +56,67 @@ pub fn make(layers: &[(String, PathBuf)], out: &Path) -> Result<(), Error> {
             .to_owned();
         return Err(Error::MakeRoot(last));
     }
-    written.map_err(|error| Error::MakeRoot(format!("its input broke off: {error}")))?;
     let file = File::open(out).map_err(Error::read(out))?;
     file.sync_all().map_err(Error::write(out))
 }
 
+/// The last bytes of a stream.
+fn end_of(mut stream: impl Read) -> Vec<u8> {
+    let mut kept = Vec::new();
+    let mut buffer = [0; MAX_MESSAGE_BYTES];
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        kept.extend_from_slice(&buffer[..length]);
+        kept.drain(..kept.len().saturating_sub(MAX_MESSAGE_BYTES));
+    }
+    kept
+}
+
+/// How many names each node has.
+fn count_names(tree: &Tree) -> Vec<u32> {
+    let mut names = vec![0; tree.nodes.len()];
+    let mut pending = vec![ROOT];
+    while let Some(id) = pending.pop() {
+        names[id] += 1;
+        if let Kind::Directory(children) = &tree.nodes[id].kind {
+            pending.extend(children.values().map(|child| child.node));
+        }
+    }
+    names
+}
+
 /// The whole tree as one tar, each file's bytes taken from its layer.
-fn write_tar(tree: &Tree, layers: &[(String, PathBuf)], out: impl Write) -> io::Result<()> {
+pub(crate) fn write_tar(tree: &Tree, layers: &[(String, PathBuf)], out: impl Write) -> io::Result<()> {
     let mut files = layers
         .iter()
         .map(|(_, path)| File::open(path))
         .collect::<io::Result<Vec<_>>>()?;
     let mut builder = tar::Builder::new(BufWriter::with_capacity(1 << 20, out));
+    let names = count_names(tree);
     let mut first_paths = HashMap::new();
     // Directories before what is in them, names in order.
     let mut pending = vec![(ROOT, b"./".to_vec())];
     while let Some((id, path)) = pending.pop() {
-        write_node(tree, id, &path, &mut files, &mut builder, &mut first_paths)?;
+        // Deeper than any entry was named: built through symbolic links.
+        if path.len() > MAX_PATH_BYTES {
+            return Err(io::Error::other("a path in the image is too long"));
+        }
+        let linked = names[id] > 1;
+        write_node(
+            tree,
+            id,
+            &path,
+            &mut files,
+            &mut builder,
+            linked.then_some(&mut first_paths),
+        )?;
         if let Kind::Directory(children) = &tree.nodes[id].kind {
             for (name, child) in children.iter().rev() {
                 let mut child_path = path.clone();
                 child_path.extend_from_slice(name);
-                if matches!(tree.nodes[*child].kind, Kind::Directory(_)) {
+                if matches!(tree.nodes[child.node].kind, Kind::Directory(_)) {
                     child_path.push(b'/');
                 }
-                pending.push((*child, child_path));
+                pending.push((child.node, child_path));
             }
         }
     }
@@ -86,7 +129,7 @@ fn write_node(
     path: &[u8],
     files: &mut [File],
     builder: &mut tar::Builder<impl Write>,
-    first_paths: &mut HashMap<NodeId, Vec<u8>>,
+    first_paths: Option<&mut HashMap<NodeId, Vec<u8>>>,
 ) -> io::Result<()> {
     let node = &tree.nodes[id];
     let mut header = tar::Header::new_ustar();
@@ -96,7 +139,7 @@ fn write_node(
     put(&mut header, path, &mut extensions, "path", |ustar| {
         &mut ustar.name
     });
-    if !matches!(node.kind, Kind::Directory(_)) {
+    if let Some(first_paths) = first_paths {
         if let Some(first) = first_paths.get(&id) {
             header.set_entry_type(tar::EntryType::Link);
             put(&mut header, first, &mut extensions, "linkpath", |ustar| {
@@ -119,7 +162,13 @@ fn write_node(
             header.set_size(*bytes);
             let file = &mut files[*layer];
             file.seek(SeekFrom::Start(*offset))?;
-            return finish(builder, &mut header, &extensions, file.take(*bytes));
+            let mut data = file.take(*bytes);
+            finish(builder, &mut header, &extensions, &mut data)?;
+            // What follows would be read as something else.
+            return match data.limit() {
+                0 => Ok(()),
+                _ => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+            };
         }
         Kind::Symlink(target) => {
             header.set_entry_type(tar::EntryType::Symlink);

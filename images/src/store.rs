@@ -15,7 +15,7 @@ use crate::rootfs;
 use crate::{Error, ImageConfig, Name};
 use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -70,6 +70,28 @@ pub struct Store {
     references: Mutex<References>,
     /// One root file system is made at a time.
     making: tokio::sync::Mutex<()>,
+    /// Files that pulls under way rely on, and how many do: no image names them yet.
+    pinned: Mutex<BTreeMap<PathBuf, usize>>,
+}
+
+/// Keeps files from being collected as garbage until it is dropped, whether they are there yet or not.
+pub(crate) struct Pin {
+    store: Arc<Store>,
+    paths: Vec<PathBuf>,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut pinned = self.store.pinned();
+        for path in &self.paths {
+            if let Some(users) = pinned.get_mut(path) {
+                *users -= 1;
+                if *users == 0 {
+                    pinned.remove(path);
+                }
+            }
+        }
+    }
 }
 
 impl Store {
@@ -96,6 +118,7 @@ impl Store {
             root: root.to_owned(),
             references: Mutex::new(references),
             making: tokio::sync::Mutex::new(()),
+            pinned: Mutex::new(BTreeMap::new()),
         }))
     }
 
@@ -103,13 +126,34 @@ impl Store {
         self.references.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn pinned(&self) -> MutexGuard<'_, BTreeMap<PathBuf, usize>> {
+        self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps blobs and layers, by digest and by diff_id.
+    pub(crate) fn pin(self: &Arc<Self>, blobs: &[&str], layers: &[String]) -> Result<Pin, Error> {
+        let blobs = blobs.iter().map(|digest| self.blob(digest));
+        let paths = blobs
+            .chain(layers.iter().map(|diff_id| self.layer(diff_id)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut pinned = self.pinned();
+        for path in &paths {
+            *pinned.entry(path.clone()).or_default() += 1;
+        }
+        Ok(Pin {
+            store: Arc::clone(self),
+            paths,
+        })
+    }
+
     /// Writes the names as they are now; the change is undone in memory when that fails.
     fn change(&self, change: impl FnOnce(&mut References)) -> Result<(), Error> {
         let mut references = self.references();
         let mut changed = references.clone();
         change(&mut changed);
-        let bytes = serde_json::to_vec_pretty(&changed).unwrap_or_default();
-        self.publish(&bytes, &self.root.join("references.json"))?;
+        let path = self.root.join("references.json");
+        let bytes = serde_json::to_vec_pretty(&changed).map_err(|error| Error::write(&path)(error.into()))?;
+        self.publish(&bytes, &path)?;
         *references = changed;
         Ok(())
     }
@@ -196,11 +240,20 @@ impl Store {
         })
     }
 
-    /// All images, the newest first.
+    /// All images, the newest first. One whose files were damaged is left out, so that it hides no other: pulling it
+    /// again mends it.
     pub fn list(&self) -> Result<Vec<Image>, Error> {
         let mut records = self.references().images.clone();
         records.sort_by_key(|record| std::cmp::Reverse(record.pulled_at));
-        records.into_iter().map(|record| self.load(record)).collect()
+        let mut images = Vec::new();
+        for record in records {
+            let id = record.id.clone();
+            match self.load(record) {
+                Ok(image) => images.push(image),
+                Err(error) => tracing::warn!(image = id, %error, "image is damaged: pull it again"),
+            }
+        }
+        Ok(images)
     }
 
     fn load(&self, record: Record) -> Result<Image, Error> {
@@ -318,7 +371,10 @@ impl Store {
 
     /// Removes blobs, layers and root file systems that no image has; gives the diff_ids of removed layers.
     pub fn collect_garbage(&self) -> Result<Vec<String>, Error> {
-        let images = self.list()?;
+        let records = self.references().images.clone();
+        let images = records.into_iter().map(|record| self.load(record));
+        // Of a damaged image it is not known what else belongs to it.
+        let images = images.collect::<Result<Vec<_>, _>>()?;
         let mut keep = BTreeSet::new();
         for image in &images {
             keep.insert(self.blob(&image.id)?);
@@ -329,11 +385,13 @@ impl Store {
             }
         }
         let mut removed = Vec::new();
+        // Held until all is removed: a pull pins first and looks afterwards.
+        let pinned = self.pinned();
         for folder in ["blobs/sha256", "layers", "rootfs"] {
             let folder = self.root.join(folder);
             for entry in fs::read_dir(&folder).map_err(Error::read(&folder))?.flatten() {
                 let path = entry.path();
-                if !keep.contains(&path) {
+                if !keep.contains(&path) && !pinned.contains_key(&path) {
                     fs::remove_file(&path).map_err(Error::write(&path))?;
                     if path.extension().is_some_and(|extension| extension == "tar")
                         && let Some(stem) = path.file_stem()
@@ -404,3 +462,7 @@ pub fn parse_configuration(bytes: &[u8], name: &str) -> Result<ImageConfiguratio
         why: error.to_string(),
     })
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;

@@ -2,23 +2,27 @@
 //!
 //! Layers are applied from the lowest up, as the OCI image specification says (layer.md): a whiteout removes what lower
 //! layers have, an opaque whiteout empties a directory of it, a directory over a directory keeps its children, and
-//! everything else replaces. A directory that a layer does not name but needs stays as the layers below have it.
+//! everything else replaces. Whiteouts never hide what their own layer brings, wherever in it they stand. A directory
+//! that a layer does not name but needs stays as the layers below have it.
 
+use crate::archive::{Archive, Entry, EntryKind, show};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use thiserror::Error;
 
-/// Entries of all layers together.
-const MAX_ENTRIES: usize = 4 << 20;
+/// What a tree may keep in memory: names, metadata and attributes of all that it has had.
+const MAX_TREE_BYTES: usize = 1 << 30;
+/// What one more file costs beside its name.
+const NODE_BYTES: usize = size_of::<Node>() + 64;
 /// Directories one below the other.
 const MAX_DEPTH: usize = 1000;
 const MAX_NAME_BYTES: usize = 255;
-const MAX_PATH_BYTES: usize = 4096;
-/// Linux's limit for one attribute's value, and a generous one for all of a file.
-const MAX_XATTR_BYTES: usize = 64 << 10;
-const MAX_XATTRS: usize = 256;
+pub const MAX_PATH_BYTES: usize = 4096;
 /// As the kernel follows.
 const MAX_LINKS: usize = 40;
+/// Steps along symbolic links and through directories that become opaque, for all entries together: a few for each
+/// is what images need.
+const MAX_STEPS: u64 = 256 << 20;
 
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TreeError {
@@ -40,7 +44,9 @@ pub enum TreeError {
     Loop(String),
     #[error("entry {path:?} is of the unsupported kind {kind:?}")]
     Kind { path: String, kind: char },
-    #[error("entry {0:?} has too many or too large extended attributes")]
+    #[error("entry {0:?} is a sparse file, which is not supported: pack the layer without --sparse")]
+    Sparse(String),
+    #[error("extended attribute {0:?} is too long, or one too many")]
     Xattrs(String),
 }
 
@@ -55,10 +61,18 @@ pub struct Meta {
     pub xattrs: Vec<(String, Vec<u8>)>,
 }
 
+/// A name in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Child {
+    pub node: NodeId,
+    /// The layer that named it last. Not the node's: a hard link may be younger than its file.
+    layer: usize,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// Children by name.
-    Directory(BTreeMap<Vec<u8>, NodeId>),
+    Directory(BTreeMap<Vec<u8>, Child>),
     /// Where its bytes are: layer, offset in that layer's tar, length.
     File {
         layer: usize,
@@ -75,41 +89,36 @@ pub enum Kind {
 pub struct Node {
     pub meta: Meta,
     pub kind: Kind,
-    /// The layer that named it last.
-    layer: usize,
 }
 
 #[derive(Debug)]
 pub struct Tree {
     pub nodes: Vec<Node>,
-    entries: usize,
+    bytes: usize,
+    steps: u64,
 }
 
 pub const ROOT: NodeId = 0;
 
-impl Default for Tree {
-    fn default() -> Self {
-        let meta = Meta {
+/// A directory that nothing says more about.
+fn plain_directory() -> Node {
+    Node {
+        meta: Meta {
             mode: 0o755,
             ..Meta::default()
-        };
-        Self {
-            nodes: vec![Node {
-                meta,
-                kind: Kind::Directory(BTreeMap::new()),
-                layer: 0,
-            }],
-            entries: 0,
-        }
+        },
+        kind: Kind::Directory(BTreeMap::new()),
     }
 }
 
-fn show(path: &[u8]) -> String {
-    String::from_utf8_lossy(&path[..path.len().min(200)]).into_owned()
-}
-
-fn tar_error(error: std::io::Error) -> TreeError {
-    TreeError::Tar(error.to_string())
+impl Default for Tree {
+    fn default() -> Self {
+        Self {
+            nodes: vec![plain_directory()],
+            bytes: 0,
+            steps: 0,
+        }
+    }
 }
 
 /// Components of a name in a tar, without `.` and leading slashes.
@@ -136,303 +145,265 @@ fn components(path: &[u8]) -> Result<Vec<&[u8]>, TreeError> {
 impl Tree {
     /// Applies the next layer, a tar.
     pub fn apply(&mut self, layer: usize, tar: impl Read + Seek) -> Result<(), TreeError> {
-        let mut archive = tar::Archive::new(tar);
-        for entry in archive.entries_with_seek().map_err(tar_error)? {
-            self.entry(layer, entry.map_err(tar_error)?)?;
+        let mut archive = Archive::new(tar)?;
+        while let Some(entry) = archive.next_entry()? {
+            self.entry(layer, entry)?;
         }
         Ok(())
     }
 
-    fn entry<R: Read>(&mut self, layer: usize, mut entry: tar::Entry<'_, R>) -> Result<(), TreeError> {
-        self.entries += 1;
-        if self.entries > MAX_ENTRIES {
-            return Err(TreeError::TooManyEntries);
-        }
-        let path = entry.path_bytes().into_owned();
+    fn entry(&mut self, layer: usize, mut entry: Entry) -> Result<(), TreeError> {
+        let path = std::mem::take(&mut entry.path);
         let parts = components(&path)?;
-        let kind = entry.header().entry_type();
-        if kind.is_pax_global_extensions() {
-            return Ok(());
-        }
         let Some((name, parents)) = parts.split_last() else {
             // The root itself.
-            if kind.is_dir() {
-                self.nodes[ROOT].meta = meta(&mut entry, &path)?;
+            if entry.kind == EntryKind::Directory {
+                self.nodes[ROOT].meta = meta(entry);
             }
             return Ok(());
         };
+        // Names that the specification keeps for whiteouts are no directory's; aufs used some for itself.
+        if parents.iter().any(|parent| parent.starts_with(b".wh.")) {
+            return Ok(());
+        }
         if *name == b".wh..wh..opq" {
             let directory = self.directory(layer, parents, &path)?;
-            return Ok(self.make_opaque(layer, directory));
+            return self.strip_lower(layer, directory).map(drop);
         }
         if let Some(hidden) = name.strip_prefix(b".wh.") {
             // Others than those above are reserved by aufs and mean nothing here.
             if !hidden.starts_with(b".wh.") {
                 let directory = self.directory(layer, parents, &path)?;
-                self.whiteout(layer, directory, hidden);
+                self.whiteout(layer, directory, hidden)?;
             }
             return Ok(());
         }
         let directory = self.directory(layer, parents, &path)?;
-        let node = if kind.is_hard_link() {
-            self.hard_link(&path, &entry)?
+        let node = if entry.kind == EntryKind::HardLink {
+            self.hard_link(&path, &entry.link)?
         } else {
-            let made = Node {
-                meta: meta(&mut entry, &path)?,
-                kind: node_kind(layer, &entry, &path)?,
-                layer,
-            };
-            self.place(directory, name, made)
+            let kind = node_kind(layer, &mut entry, &path)?;
+            let meta = meta(entry);
+            self.place(directory, name, Node { meta, kind })?
         };
+        self.insert(directory, name, Child { node, layer })
+    }
+
+    fn children(&self, directory: NodeId) -> Option<&BTreeMap<Vec<u8>, Child>> {
+        match &self.nodes[directory].kind {
+            Kind::Directory(children) => Some(children),
+            _ => None,
+        }
+    }
+
+    fn charge(&mut self, bytes: usize) -> Result<(), TreeError> {
+        self.bytes += bytes;
+        if self.bytes > MAX_TREE_BYTES {
+            return Err(TreeError::TooManyEntries);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, directory: NodeId, name: &[u8], child: Child) -> Result<(), TreeError> {
+        self.charge(NODE_BYTES + name.len())?;
         if let Kind::Directory(children) = &mut self.nodes[directory].kind {
-            children.insert(name.to_vec(), node);
+            children.insert(name.to_vec(), child);
         }
         Ok(())
     }
 
     /// A new node, or the directory that stands there with new metadata.
-    fn place(&mut self, directory: NodeId, name: &[u8], made: Node) -> NodeId {
-        let Kind::Directory(children) = &self.nodes[directory].kind else {
-            return ROOT;
-        };
-        if let Some(&standing) = children.get(name)
+    fn place(&mut self, directory: NodeId, name: &[u8], made: Node) -> Result<NodeId, TreeError> {
+        let xattrs = made.meta.xattrs.iter();
+        let mut cost: usize = xattrs.map(|(name, value)| 64 + name.len() + value.len()).sum();
+        if let Kind::Symlink(target) = &made.kind {
+            cost += target.len();
+        }
+        self.charge(cost)?;
+        let standing = self.children(directory).and_then(|children| children.get(name));
+        if let Some(&Child { node, .. }) = standing
             && matches!(made.kind, Kind::Directory(_))
-            && matches!(self.nodes[standing].kind, Kind::Directory(_))
+            && matches!(self.nodes[node].kind, Kind::Directory(_))
         {
-            self.nodes[standing].meta = made.meta;
-            self.nodes[standing].layer = made.layer;
-            return standing;
+            self.nodes[node].meta = made.meta;
+            return Ok(node);
         }
         self.nodes.push(made);
-        self.nodes.len() - 1
+        Ok(self.nodes.len() - 1)
     }
 
-    fn hard_link<R: Read>(&self, path: &[u8], entry: &tar::Entry<'_, R>) -> Result<NodeId, TreeError> {
-        let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+    /// The file that a hard link names; symbolic links on the way to it are followed, itself not.
+    fn hard_link(&mut self, path: &[u8], target: &[u8]) -> Result<NodeId, TreeError> {
         let bad = || TreeError::BadLink {
             link: show(path),
-            target: show(&target),
+            target: show(target),
         };
-        let parts = components(&target)?;
-        let mut at = ROOT;
-        for (index, part) in parts.iter().enumerate() {
-            let Kind::Directory(children) = &self.nodes[at].kind else {
-                return Err(bad());
-            };
-            at = *children.get(*part).ok_or_else(bad)?;
-            if index + 1 < parts.len()
-                && let Kind::Symlink(_) = &self.nodes[at].kind
-            {
-                at = self.resolve(&parts[..=index], path)?.ok_or_else(bad)?;
-            }
-        }
-        if matches!(self.nodes[at].kind, Kind::Directory(_)) {
-            Err(bad())
-        } else {
-            Ok(at)
+        let parts = components(target)?;
+        let (name, parents) = parts.split_last().ok_or_else(bad)?;
+        let directory = self.walk(None, parents, path)?.ok_or_else(bad)?;
+        let found = self.children(directory).and_then(|children| children.get(*name));
+        let node = found.ok_or_else(bad)?.node;
+        match self.nodes[node].kind {
+            Kind::Directory(_) => Err(bad()),
+            _ => Ok(node),
         }
     }
 
-    /// The directory of these names, following symbolic links inside the root, if all exist.
-    fn resolve(&self, parts: &[&[u8]], path: &[u8]) -> Result<Option<NodeId>, TreeError> {
-        let mut pending: Vec<Vec<u8>> = parts.iter().rev().map(|part| part.to_vec()).collect();
+    /// The directory that a new entry goes into; what is missing on the way is made.
+    fn directory(&mut self, layer: usize, parents: &[&[u8]], path: &[u8]) -> Result<NodeId, TreeError> {
+        self.walk(Some(layer), parents, path)?
+            .ok_or_else(|| TreeError::NotADirectory(show(path)))
+    }
+
+    /// The directory of these names, following symbolic links inside the root; `None` when it does not exist. Missing
+    /// directories that are named themselves, not by a link, are made for a layer.
+    fn walk(
+        &mut self,
+        make: Option<usize>,
+        parts: &[&[u8]],
+        path: &[u8],
+    ) -> Result<Option<NodeId>, TreeError> {
         let mut trail = vec![ROOT];
         let mut links = 0;
-        while let Some(part) = pending.pop() {
-            let at = trail[trail.len() - 1];
-            if part == b".." {
-                if trail.len() > 1 {
-                    trail.pop();
+        for part in parts {
+            // What is left of the links that this name led to.
+            let mut pending = vec![part.to_vec()];
+            let mut through_link = false;
+            while let Some(step) = pending.pop() {
+                self.steps += u64::from(through_link);
+                if self.steps > MAX_STEPS {
+                    return Err(TreeError::Loop(show(path)));
                 }
-                continue;
-            }
-            let Kind::Directory(children) = &self.nodes[at].kind else {
-                return Ok(None);
-            };
-            let Some(&next) = children.get(&part) else {
-                return Ok(None);
-            };
-            match &self.nodes[next].kind {
-                Kind::Directory(_) => trail.push(next),
-                Kind::Symlink(target) => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return Err(TreeError::Loop(show(path)));
-                    }
-                    if target.starts_with(b"/") {
-                        trail.truncate(1);
-                    }
-                    let steps = target
-                        .split(|byte| *byte == b'/')
-                        .filter(|step| !step.is_empty() && *step != b".");
-                    pending.extend(steps.rev().map(<[u8]>::to_vec));
-                    if pending.len() > MAX_DEPTH {
-                        return Err(TreeError::TooDeep(show(path)));
-                    }
+                if trail.len() > MAX_DEPTH {
+                    return Err(TreeError::TooDeep(show(path)));
                 }
-                _ => return Ok(None),
+                if step == b".." {
+                    if trail.len() > 1 {
+                        trail.pop();
+                    }
+                    continue;
+                }
+                let at = trail[trail.len() - 1];
+                let Some(children) = self.children(at) else {
+                    return Ok(None);
+                };
+                let Some(&Child { node, .. }) = children.get(&step) else {
+                    let Some(layer) = make.filter(|_| !through_link) else {
+                        return Ok(None);
+                    };
+                    self.nodes.push(plain_directory());
+                    let node = self.nodes.len() - 1;
+                    self.insert(at, &step, Child { node, layer })?;
+                    trail.push(node);
+                    continue;
+                };
+                match &self.nodes[node].kind {
+                    Kind::Directory(_) => trail.push(node),
+                    Kind::Symlink(target) => {
+                        links += 1;
+                        through_link = true;
+                        if links > MAX_LINKS {
+                            return Err(TreeError::Loop(show(path)));
+                        }
+                        if target.starts_with(b"/") {
+                            trail.truncate(1);
+                        }
+                        let steps = target
+                            .split(|byte| *byte == b'/')
+                            .filter(|step| !step.is_empty() && *step != b".");
+                        pending.extend(steps.rev().map(<[u8]>::to_vec));
+                    }
+                    _ => return Ok(None),
+                }
             }
         }
         Ok(trail.last().copied())
     }
 
-    /// The directory that a new entry goes into; what is missing on the way is made.
-    fn directory(&mut self, layer: usize, parents: &[&[u8]], path: &[u8]) -> Result<NodeId, TreeError> {
-        let mut at = ROOT;
-        for (index, part) in parents.iter().enumerate() {
-            let Kind::Directory(children) = &self.nodes[at].kind else {
-                return Err(TreeError::NotADirectory(show(path)));
-            };
-            at = match children.get(*part).copied() {
-                None => {
-                    let meta = Meta {
-                        mode: 0o755,
-                        ..Meta::default()
-                    };
-                    self.nodes.push(Node {
-                        meta,
-                        kind: Kind::Directory(BTreeMap::new()),
-                        layer,
-                    });
-                    let made = self.nodes.len() - 1;
-                    if let Kind::Directory(children) = &mut self.nodes[at].kind {
-                        children.insert(part.to_vec(), made);
-                    }
-                    made
-                }
-                Some(next) => match self.nodes[next].kind {
-                    Kind::Directory(_) => next,
-                    Kind::Symlink(_) => self
-                        .resolve(&parents[..=index], path)?
-                        .ok_or_else(|| TreeError::NotADirectory(show(path)))?,
-                    _ => return Err(TreeError::NotADirectory(show(path))),
-                },
-            };
-        }
-        Ok(at)
-    }
-
     /// Removes what lower layers have under a name.
-    fn whiteout(&mut self, layer: usize, directory: NodeId, name: &[u8]) {
-        let Kind::Directory(children) = &self.nodes[directory].kind else {
-            return;
+    fn whiteout(&mut self, layer: usize, directory: NodeId, name: &[u8]) -> Result<(), TreeError> {
+        let standing = self.children(directory).and_then(|children| children.get(name));
+        let Some(child) = standing.copied() else {
+            return Ok(());
         };
-        let Some(&standing) = children.get(name) else {
-            return;
-        };
-        if self.nodes[standing].layer == layer {
-            // This layer has made it anew: only what is below it may be lower layers'.
-            self.make_opaque(layer, standing);
-        } else if let Kind::Directory(children) = &mut self.nodes[directory].kind {
+        let own_below = self.strip_lower(layer, child.node)?;
+        if own_below && child.layer != layer {
+            self.nodes[child.node].meta = plain_directory().meta;
+        } else if child.layer != layer
+            && let Kind::Directory(children) = &mut self.nodes[directory].kind
+        {
             children.remove(name);
         }
+        Ok(())
     }
 
-    /// Removes what lower layers have in a directory, and keeps what this layer has put there.
-    fn make_opaque(&mut self, layer: usize, directory: NodeId) {
-        let mut pending = vec![directory];
-        while let Some(at) = pending.pop() {
-            let Kind::Directory(children) = &self.nodes[at].kind else {
+    /// Removes what lower layers have in a directory, and says whether this layer has put something there. A lower
+    /// layer's directory in which it has stays as one that nothing says more about.
+    fn strip_lower(&mut self, layer: usize, directory: NodeId) -> Result<bool, TreeError> {
+        // Parents before children, then worked off from the end: what is below a directory is done before it is.
+        let mut order = vec![directory];
+        let mut next = 0;
+        while let Some(&at) = order.get(next) {
+            next += 1;
+            let Some(children) = self.children(at) else {
                 continue;
             };
-            let own: BTreeMap<_, _> = children
-                .iter()
-                .filter(|(_, child)| self.nodes[**child].layer == layer)
-                .map(|(name, child)| (name.clone(), *child))
-                .collect();
-            pending.extend(own.values());
-            if let Kind::Directory(children) = &mut self.nodes[at].kind {
-                *children = own;
+            let is_directory = |node: &NodeId| matches!(self.nodes[*node].kind, Kind::Directory(_));
+            order.extend(children.values().map(|child| child.node).filter(is_directory));
+            self.steps += children.len() as u64;
+            if self.steps > MAX_STEPS {
+                return Err(TreeError::TooManyEntries);
             }
         }
-    }
-}
-
-fn meta<R: Read>(entry: &mut tar::Entry<'_, R>, path: &[u8]) -> Result<Meta, TreeError> {
-    let header = entry.header();
-    let mut meta = Meta {
-        mode: header.mode().map_err(tar_error)? & 0o7777,
-        uid: header.uid().map_err(tar_error)?,
-        gid: header.gid().map_err(tar_error)?,
-        mtime: header.mtime().map_err(tar_error)?,
-        xattrs: Vec::new(),
-    };
-    let Some(extensions) = entry.pax_extensions().map_err(tar_error)? else {
-        return Ok(meta);
-    };
-    for extension in extensions {
-        let extension = extension.map_err(tar_error)?;
-        let Ok(key) = extension.key() else { continue };
-        let number = || {
-            extension
-                .value()
-                .ok()
-                .and_then(|value| value.split('.').next()?.parse().ok())
-        };
-        match key {
-            "uid" => meta.uid = number().unwrap_or(meta.uid),
-            "gid" => meta.gid = number().unwrap_or(meta.gid),
-            "mtime" => meta.mtime = number().unwrap_or(meta.mtime),
-            _ => {
-                if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
-                    let value = extension.value_bytes();
-                    if value.len() > MAX_XATTR_BYTES
-                        || name.len() > MAX_NAME_BYTES
-                        || meta.xattrs.len() >= MAX_XATTRS
-                    {
-                        return Err(TreeError::Xattrs(show(path)));
-                    }
-                    meta.xattrs.push((name.to_owned(), value.to_vec()));
+        let mut any = false;
+        for at in order.into_iter().rev() {
+            let Kind::Directory(children) = &mut self.nodes[at].kind else {
+                continue;
+            };
+            let mut children = std::mem::take(children);
+            children.retain(|_, child| {
+                let own_below = self.children(child.node).is_some_and(|below| !below.is_empty());
+                if own_below && child.layer != layer {
+                    self.nodes[child.node].meta = plain_directory().meta;
                 }
-            }
+                own_below || child.layer == layer
+            });
+            any = !children.is_empty();
+            self.nodes[at].kind = Kind::Directory(children);
         }
+        Ok(any)
     }
-    if meta.uid > u64::from(u32::MAX) || meta.gid > u64::from(u32::MAX) {
-        return Err(TreeError::Tar(format!(
-            "{:?} has an owner that is no 32-bit number",
-            show(path)
-        )));
-    }
-    Ok(meta)
 }
 
-fn node_kind<R: Read>(layer: usize, entry: &tar::Entry<'_, R>, path: &[u8]) -> Result<Kind, TreeError> {
-    use tar::EntryType;
-    let header = entry.header();
-    let device = || -> Result<(u32, u32), TreeError> {
-        let major = header.device_major().map_err(tar_error)?.unwrap_or(0);
-        let minor = header.device_minor().map_err(tar_error)?.unwrap_or(0);
-        Ok((major, minor))
-    };
-    Ok(match header.entry_type() {
-        EntryType::Directory => Kind::Directory(BTreeMap::new()),
-        EntryType::Regular | EntryType::Continuous => Kind::File {
-            layer,
-            offset: entry.raw_file_position(),
-            bytes: entry.size(),
-        },
-        EntryType::Symlink => {
-            let target = entry.link_name_bytes().unwrap_or_default().into_owned();
+fn meta(entry: Entry) -> Meta {
+    Meta {
+        mode: entry.mode,
+        uid: entry.uid,
+        gid: entry.gid,
+        mtime: entry.mtime,
+        xattrs: entry.xattrs,
+    }
+}
+
+fn node_kind(layer: usize, entry: &mut Entry, path: &[u8]) -> Result<Kind, TreeError> {
+    let (major, minor) = entry.device;
+    Ok(match entry.kind {
+        EntryKind::Directory => Kind::Directory(BTreeMap::new()),
+        EntryKind::Symlink => {
+            let target = std::mem::take(&mut entry.link);
             if target.is_empty() || target.len() >= MAX_PATH_BYTES || target.contains(&0) {
                 return Err(TreeError::NameTooLong(show(path)));
             }
             Kind::Symlink(target)
         }
-        EntryType::Char => {
-            let (major, minor) = device()?;
-            Kind::Character(major, minor)
-        }
-        EntryType::Block => {
-            let (major, minor) = device()?;
-            Kind::Block(major, minor)
-        }
-        EntryType::Fifo => Kind::Fifo,
-        other => {
-            return Err(TreeError::Kind {
-                path: show(path),
-                kind: char::from(other.as_byte()),
-            });
-        }
+        EntryKind::Character => Kind::Character(major, minor),
+        EntryKind::Block => Kind::Block(major, minor),
+        EntryKind::Fifo => Kind::Fifo,
+        EntryKind::File | EntryKind::HardLink => Kind::File {
+            layer,
+            offset: entry.offset,
+            bytes: entry.bytes,
+        },
     })
 }
 

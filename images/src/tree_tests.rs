@@ -65,14 +65,14 @@ fn listing(layers: &[Vec<u8>]) -> Vec<String> {
         };
         for (name, child) in children {
             let path = format!("{path}/{}", String::from_utf8_lossy(name));
-            let node = &tree.nodes[*child];
+            let node = &tree.nodes[child.node];
             lines.push(match &node.kind {
                 Kind::Directory(_) => format!("{path}/ {:o}", node.meta.mode),
-                Kind::File { layer, .. } => format!("{path} layer {layer} node {child}"),
+                Kind::File { layer, .. } => format!("{path} layer {layer} node {}", child.node),
                 Kind::Symlink(target) => format!("{path} -> {}", String::from_utf8_lossy(target)),
                 other => format!("{path} {other:?}"),
             });
-            walk(tree, *child, &path, lines);
+            walk(tree, child.node, &path, lines);
         }
     }
     walk(&tree, ROOT, "", &mut lines);
@@ -189,4 +189,76 @@ fn hostile_layers_are_refused() {
         tree(&[b"not a tar at all".repeat(100)]),
         Err(TreeError::Tar(_))
     ));
+}
+
+#[test]
+fn a_whiteout_spares_the_link_that_its_layer_makes() {
+    let lower = layer(&[
+        E::File("a", "1"),
+        E::File("b", "2"),
+        E::Dir("d/", 0o700),
+        E::File("d/old", ""),
+    ]);
+    for upper in [
+        [
+            E::Link("b", "a"),
+            E::File(".wh.b", ""),
+            E::Link("d/a", "a"),
+            E::File("d/.wh..wh..opq", ""),
+        ],
+        [
+            E::File(".wh.b", ""),
+            E::Link("b", "a"),
+            E::File("d/.wh..wh..opq", ""),
+            E::Link("d/a", "a"),
+        ],
+    ] {
+        assert_eq!(
+            listing(&[lower.clone(), layer(&upper)]),
+            [
+                "/a layer 0 node 1",
+                "/b layer 0 node 1",
+                "/d/ 700",
+                "/d/a layer 0 node 1"
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_whiteout_of_a_directory_spares_what_its_layer_puts_there() {
+    let lower = layer(&[E::Dir("d/", 0o700), E::Dir("d/s/", 0o711), E::File("d/s/old", "")]);
+    for upper in [
+        [E::File("d/s/new", ""), E::File(".wh.d", "")],
+        [E::File(".wh.d", ""), E::File("d/s/new", "")],
+    ] {
+        let lines = listing(&[lower.clone(), layer(&upper)]);
+        assert_eq!(lines[..2], ["/d/ 755", "/d/s/ 755"]);
+        assert!(lines[2].starts_with("/d/s/new layer 1"), "{lines:?}");
+    }
+}
+
+#[test]
+fn work_has_a_limit() {
+    // A long way of links, walked by every entry.
+    let mut entries = vec![E::Dir("d/", 0o755)];
+    let names: Vec<_> = (0..39).map(|index| format!("l{index}")).collect();
+    let detour = format!("{}l", "d/../".repeat(18));
+    let targets: Vec<_> = (0..39).map(|index| format!("{detour}{}", index + 1)).collect();
+    for (name, target) in names.iter().zip(&targets) {
+        entries.push(E::Sym(name, target));
+    }
+    entries.push(E::Dir("l39", 0o755));
+    let start = layer(&entries);
+    let mut tree = Tree::default();
+    tree.apply(0, Cursor::new(start)).unwrap();
+    tree.steps = MAX_STEPS - 2000;
+    let follow = layer(&[E::File("l0/x", ""), E::File("l0/y", "")]);
+    assert!(matches!(
+        tree.apply(1, Cursor::new(follow)),
+        Err(TreeError::Loop(_))
+    ));
+    tree.bytes = MAX_TREE_BYTES - 10;
+    let more = layer(&[E::File("z", "")]);
+    assert_eq!(tree.apply(2, Cursor::new(more)), Err(TreeError::TooManyEntries));
 }

@@ -1,0 +1,28 @@
+//! A compressed layer on its way into the store. What is not what was announced leaves an error.
+
+use crate::layer::{Compression, digest_of, ingest};
+
+pub fn run(bytes: &[u8]) {
+    let Some((choice, packed)) = bytes.split_first() else {
+        return;
+    };
+    let compression = match choice % 3 {
+        0 => Compression::None,
+        1 => Compression::Gzip,
+        _ => Compression::Zstd,
+    };
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let to = dir.path().join("layer");
+    let (digest, size) = (digest_of(packed), packed.len() as u64);
+    // Its own digest is right, so all that is left to be wrong is inside.
+    let nothing = digest_of(b"");
+    let result = ingest(packed, compression, &digest, size, &nothing, &to);
+    if result.is_ok() {
+        assert_eq!(std::fs::metadata(&to).expect("the layer").len(), 0);
+    }
+    if compression == Compression::None {
+        ingest(packed, compression, &digest, size, &digest, &to).expect("as announced");
+        assert_eq!(std::fs::read(&to).expect("the layer"), packed);
+    }
+    assert!(ingest(packed, compression, &digest, size + 1, &digest, &to).is_err());
+}

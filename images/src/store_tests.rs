@@ -1,0 +1,84 @@
+use super::*;
+
+const CONFIG: &str =
+    r#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":["DIFF"]}}"#;
+
+/// Brings an image of one layer into a store, as a pull does.
+fn add(store: &Arc<Store>, name: &str, content: &[u8]) -> Image {
+    let diff_id = digest_of(content);
+    let layer = store.temporary().unwrap();
+    fs::write(&layer, content).unwrap();
+    store.put_layer(&diff_id, layer).unwrap();
+    let config = CONFIG.replace("DIFF", &diff_id);
+    let id = digest_of(config.as_bytes());
+    store.put_blob(&id, config.as_bytes()).unwrap();
+    let manifest = digest_of(name.as_bytes());
+    store.put_blob(&manifest, name.as_bytes()).unwrap();
+    let name = name.parse().unwrap();
+    store.register(&id, &manifest, &name, &manifest, 1).unwrap();
+    store.find(&id).unwrap()
+}
+
+fn nobody(_: &str) -> Vec<String> {
+    Vec::new()
+}
+
+#[test]
+fn garbage_is_what_neither_image_nor_pull_has() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    let (kept, gone) = (add(&store, "kept", b"1"), add(&store, "gone", b"2"));
+    let under_way = digest_of(b"3");
+    let pin = store.pin(&[], std::slice::from_ref(&under_way)).unwrap();
+    let again = store.pin(&[], std::slice::from_ref(&under_way)).unwrap();
+    let path = store.layer(&under_way).unwrap();
+    fs::write(&path, b"3").unwrap();
+    store.remove("gone", false, nobody).unwrap();
+    assert!(!store.layer(&digest_of(b"2")).unwrap().exists());
+    assert!(store.find(&gone.id).is_err());
+    assert!(store.layer(&digest_of(b"1")).unwrap().exists());
+    drop(pin);
+    store.collect_garbage().unwrap();
+    assert!(path.exists());
+    drop(again);
+    assert_eq!(store.collect_garbage().unwrap(), [under_way]);
+    // All of it is there after the next start, too.
+    let store = Store::open(root.path()).unwrap();
+    assert_eq!(store.list().unwrap()[0].id, kept.id);
+}
+
+#[test]
+fn a_damaged_image_hides_no_other_and_takes_nothing_along() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    add(&store, "damaged", b"1");
+    let whole = add(&store, "whole", b"2");
+    fs::remove_file(store.layer(&digest_of(b"1")).unwrap()).unwrap();
+    let ids: Vec<_> = store.list().unwrap().into_iter().map(|image| image.id).collect();
+    assert_eq!(ids, [whole.id]);
+    assert!(store.collect_garbage().is_err());
+    add(&store, "damaged", b"1");
+    assert_eq!(store.list().unwrap().len(), 2);
+    assert!(store.collect_garbage().unwrap().is_empty());
+}
+
+#[test]
+fn names_move_and_the_last_one_takes_the_image_with_it() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    let (first, second) = (add(&store, "a:1", b"1"), add(&store, "b:1", b"2"));
+    store.tag("b:1", &"a:1".parse().unwrap()).unwrap();
+    assert_eq!(store.find("a:1").unwrap().id, second.id);
+    assert!(store.find(&first.id).unwrap().names.is_empty());
+    let removed = store.remove("a:1", false, nobody).unwrap();
+    assert_eq!(removed, [Removed::Untagged("a:1".to_owned())]);
+    let conflict = store.remove("b:1", false, |_| vec!["c1".to_owned()]);
+    assert!(matches!(conflict, Err(Error::Conflict(_))));
+    let removed = store.remove("b:1", false, nobody).unwrap();
+    assert!(removed.contains(&Removed::Deleted(second.id.clone())));
+    // By its digest, and by the beginning of its id.
+    assert_eq!(store.find(&first.digests[0]).unwrap().id, first.id);
+    assert_eq!(store.find(&first.id[7..20]).unwrap().id, first.id);
+    assert!(store.find("abc").is_err());
+    assert!(store.find(&second.id).is_err());
+}
