@@ -32,7 +32,7 @@ impl Foreground {
     /// `keys` are those of `--detach-keys`; they count only where keys are typed, which is a terminal.
     pub fn start(connection: Hijacked, stdin: bool, tty: bool, keys: Option<&str>) -> Result<Self> {
         let detach_keys = match tty {
-            true => Some(detach_keys::parse(keys.unwrap_or(detach_keys::DEFAULT))?),
+            true => Some(detach_keys::from_flag(keys)?),
             false => None,
         };
         let ending = match stdin && tty {

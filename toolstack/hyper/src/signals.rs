@@ -11,7 +11,8 @@ use crate::client::Client;
 use crate::target::Target;
 
 /// Linux on x86-64 (`signal(7)`). Missing: what cannot be caught or means a fault of our own (KILL, STOP, ILL, TRAP,
-/// ABRT, BUS, FPE, SEGV, SYS), and what is ours (CHLD, PIPE, URG).
+/// ABRT, BUS, FPE, SEGV, SYS), and what is ours (CHLD, PIPE, URG). TTIN and TTOU stop a job of the background that wants
+/// the terminal: caught, its read would be tried again and again.
 const FORWARDED: &[(&str, i32)] = &[
     ("HUP", 1),
     ("INT", 2),
@@ -23,8 +24,6 @@ const FORWARDED: &[(&str, i32)] = &[
     ("STKFLT", 16),
     ("CONT", 18),
     ("TSTP", 20),
-    ("TTIN", 21),
-    ("TTOU", 22),
     ("XCPU", 24),
     ("XFSZ", 25),
     ("VTALRM", 26),

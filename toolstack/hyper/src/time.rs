@@ -13,13 +13,14 @@ pub fn ago(unix_seconds: i64) -> String {
     format!("{} ago", human_duration(age))
 }
 
-/// `2024-05-01 10:00:00 +0200 CEST`, in the local zone. The zone's letters stand only where they are known.
+/// `2024-05-01 10:00:00 +0200`, in the local zone; docker's letters of the zone follow only for UTC, since chrono knows
+/// no others.
 pub fn local(unix_seconds: i64) -> String {
     match Local.timestamp_opt(unix_seconds, 0).single() {
         Some(time) if time.offset().local_minus_utc() == 0 => {
             time.format("%Y-%m-%d %H:%M:%S %z UTC").to_string()
         }
-        Some(time) => time.format("%Y-%m-%d %H:%M:%S %z %Z").to_string(),
+        Some(time) => time.format("%Y-%m-%d %H:%M:%S %z").to_string(),
         None => unix_seconds.to_string(),
     }
 }

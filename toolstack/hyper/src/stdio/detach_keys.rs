@@ -2,11 +2,16 @@
 
 use anyhow::{Result, bail};
 
-pub const DEFAULT: &str = "ctrl-p,ctrl-q";
+const DEFAULT: &str = "ctrl-p,ctrl-q";
 
 /// Docker's grammar: keys separated by commas, each a single character, `DEL`, or `ctrl-` and one of `a-z@[\]^_`.
-pub fn parse(text: &str) -> Result<Vec<u8>> {
+fn parse(text: &str) -> Result<Vec<u8>> {
     text.split(',').map(parse_key).collect()
+}
+
+/// As given by `--detach-keys`, where nothing and an empty text mean the default.
+pub fn from_flag(flag: Option<&str>) -> Result<Vec<u8>> {
+    parse(flag.filter(|keys| !keys.is_empty()).unwrap_or(DEFAULT))
 }
 
 fn parse_key(key: &str) -> Result<u8> {
@@ -70,6 +75,8 @@ mod tests {
     #[test]
     fn the_grammar_is_dockers() {
         assert_eq!(parse(DEFAULT).unwrap(), [16, 17]);
+        assert_eq!(from_flag(None).unwrap(), [16, 17]);
+        assert_eq!(from_flag(Some("")).unwrap(), [16, 17]);
         assert_eq!(parse("a").unwrap(), *b"a");
         assert_eq!(
             parse("ctrl-@,ctrl-[,ctrl-\\,ctrl-],ctrl-^,ctrl-_").unwrap(),

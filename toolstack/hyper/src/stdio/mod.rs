@@ -124,28 +124,57 @@ fn copy_output(
 /// Raw or multiplexed output, taken apart and written.
 pub struct Output {
     decoder: Option<Decoder>,
+    /// Small frames of one stream that came together go out together; never more than one chunk.
+    pending: Vec<u8>,
+    channel: Channel,
 }
+
+/// A frame of this size is written as it is: a copy would cost more than the call it saves.
+const WRITE_DIRECTLY_BYTES: usize = 32 << 10;
 
 impl Output {
     pub fn new(tty: bool) -> Self {
         Self {
             decoder: (!tty).then(Decoder::default),
+            pending: Vec::new(),
+            channel: Channel::Stdout,
         }
     }
 
+    /// All of `chunk` is out when it returns.
     pub fn write(
         &mut self,
         chunk: &[u8],
         stdout: &mut impl Write,
         stderr: &mut impl Write,
     ) -> io::Result<()> {
-        match &mut self.decoder {
-            None => stdout.write_all(chunk),
-            Some(decoder) => decoder.feed(chunk, |channel, data| match channel {
-                Channel::Stdout => stdout.write_all(data),
-                Channel::Stderr => stderr.write_all(data),
-            }),
-        }
+        let Self {
+            decoder,
+            pending,
+            channel: last,
+        } = self;
+        let Some(decoder) = decoder else {
+            return stdout.write_all(chunk);
+        };
+        let mut put = |channel: Channel, data: &[u8]| match channel {
+            Channel::Stdout => stdout.write_all(data),
+            Channel::Stderr => stderr.write_all(data),
+        };
+        let decoded = decoder.feed(chunk, |channel, data| {
+            if channel != *last {
+                put(*last, pending)?;
+                pending.clear();
+                *last = channel;
+            }
+            if pending.is_empty() && data.len() >= WRITE_DIRECTLY_BYTES {
+                return put(channel, data);
+            }
+            pending.extend_from_slice(data);
+            Ok(())
+        });
+        put(*last, pending)?;
+        pending.clear();
+        decoded
     }
 
     pub fn finish(&self) -> io::Result<()> {
@@ -206,6 +235,32 @@ mod tests {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         copy_output(&wire[..], false, &mut out, &mut err).unwrap();
         assert_eq!((out.as_slice(), err.as_slice()), (&b"out!"[..], &b"err"[..]));
+    }
+
+    #[test]
+    fn small_frames_go_out_together_and_in_order() {
+        /// Both streams in one list, a piece for each write.
+        struct Writes(std::rc::Rc<std::cell::RefCell<Vec<String>>>, &'static str);
+        impl Write for Writes {
+            fn write(&mut self, data: &[u8]) -> io::Result<usize> {
+                let text = format!("{}{}", self.1, String::from_utf8_lossy(data));
+                self.0.borrow_mut().push(text);
+                Ok(data.len())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let writes = std::rc::Rc::default();
+        let wire = [(1, "a"), (1, "b"), (2, "c"), (1, "d"), (1, "e")]
+            .map(|(channel, text)| [&[channel, 0, 0, 0, 0, 0, 0, 1], text.as_bytes()].concat())
+            .concat();
+        let (mut out, mut err) = (
+            Writes(std::rc::Rc::clone(&writes), "out:"),
+            Writes(std::rc::Rc::clone(&writes), "err:"),
+        );
+        copy_output(&wire[..], false, &mut out, &mut err).unwrap();
+        assert_eq!(*writes.borrow(), ["out:ab", "err:c", "out:de"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::client::Client;
 use crate::session::{self, Foreground, Running};
 use crate::signals::Proxy;
-use crate::stdio::End;
+use crate::stdio::{End, detach_keys};
 use crate::target::Target;
 use crate::terminal::{self, Size};
 
@@ -52,6 +52,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         false => None,
     };
     let keys = args.detach_keys.as_deref();
+    detach_keys::from_flag(keys)?;
 
     let wait = client.wait(id, "not-running").await?;
     let connection = session::attach(client, id, [stdin, true, true], keys).await?;

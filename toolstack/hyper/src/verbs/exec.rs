@@ -85,9 +85,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         .container_and_command
         .split_first()
         .ok_or_else(|| anyhow!("'hyper exec' requires at least 2 arguments"))?;
-    if let Some(keys) = &args.detach_keys {
-        detach_keys::parse(keys)?;
-    }
+    detach_keys::from_flag(args.detach_keys.as_deref())?;
     if !args.detach {
         terminal::check_input(args.tty, args.interactive)?;
     }

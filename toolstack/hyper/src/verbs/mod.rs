@@ -30,11 +30,16 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::client::Client;
 use crate::error::is_unreachable;
 use crate::output;
 use crate::output::complain;
+
+/// A connect beyond the daemon's backlog fails at once, so there is a limit to what is asked together; docker's is the
+/// same.
+const AT_ONCE: usize = 50;
 
 /// Acts on every target at once and prints what each gives, in the order of `targets`. One that fails does not stop
 /// the others; the code is 1 then.
@@ -43,9 +48,17 @@ where
     F: Fn(Arc<Client>, String) -> Fut,
     Fut: Future<Output = Result<String>> + Send + 'static,
 {
+    let turns = Arc::new(Semaphore::new(AT_ONCE));
     let tasks: Vec<_> = targets
         .into_iter()
-        .map(|target| tokio::spawn(act(Arc::clone(client), target)))
+        .map(|target| {
+            let (act, turns) = (act(Arc::clone(client), target), Arc::clone(&turns));
+            tokio::spawn(async move {
+                // It is never closed.
+                let _turn = turns.acquire_owned().await;
+                act.await
+            })
+        })
         .collect();
     let mut code = 0;
     for task in tasks {

@@ -39,9 +39,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     if !args.detach {
         terminal::check_input(options.tty, options.attached(false).stdin)?;
     }
-    if let Some(keys) = &args.detach_keys {
-        detach_keys::parse(keys)?;
-    }
+    detach_keys::from_flag(args.detach_keys.as_deref())?;
     match create(client, options, args.detach).await {
         Ok(id) if options.attached(args.detach).any() => foreground(client, &args, &id).await,
         Ok(id) => background(client, &args, &id).await,

@@ -10,7 +10,7 @@ use crate::output;
 use crate::output::complain;
 use crate::session::{Foreground, Running, attach};
 use crate::signals::Proxy;
-use crate::stdio::End;
+use crate::stdio::{End, detach_keys};
 use crate::target::Target;
 use crate::terminal;
 
@@ -66,6 +66,7 @@ async fn foreground(client: &Client, args: &Args, container: &str) -> Result<i32
     let stdin = args.interactive && flag("/Config/OpenStdin");
     terminal::check_input(tty, stdin)?;
     let keys = args.detach_keys.as_deref();
+    detach_keys::from_flag(keys)?;
     let proxy = Proxy::catch(tty)?;
 
     let connection = attach(client, id, [stdin, true, true], keys).await?;
