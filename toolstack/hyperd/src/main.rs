@@ -1,3 +1,116 @@
 //! The daemon: Docker Engine API over the engine.
+//!
+//! ```text
+//!   main        flags, config, log, signals
+//!   server      the socket and its connections                       (server.rs, listener.rs)
+//!   api         one request: version, route, handler, error          (api.rs, router.rs, error.rs)
+//!   containers  images  system  events  networks                     (handlers by family)
+//!   request     bodies, query, filters, times of requests            (request.rs, query.rs, filters.rs)
+//!   hijack      a connection that became a stream, and its frames    (hijack.rs, frames.rs)
+//! ```
+#![forbid(unsafe_code)]
+// The shape of a container is one `json!` of a hundred fields.
+#![recursion_limit = "256"]
 
-fn main() {}
+mod api;
+mod config;
+mod containers;
+mod error;
+mod events;
+mod extension;
+mod filters;
+mod frames;
+mod hijack;
+mod images;
+mod listener;
+mod networks;
+mod pattern;
+mod query;
+mod request;
+mod router;
+mod server;
+mod system;
+mod text;
+
+use anyhow::Context;
+use clap::Parser;
+use config::Config;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+use tracing_subscriber::EnvFilter;
+
+const DEFAULT_CONFIG: &str = "/etc/hyper/hyperd.toml";
+
+/// Containers on Xen, each in a virtual machine of its own: the daemon.
+#[derive(Debug, Parser)]
+#[command(name = "hyperd", version)]
+struct Flags {
+    /// Config file; without this flag the default file may be absent
+    #[arg(long, value_name = "FILE", help = format!("Config file [default: {DEFAULT_CONFIG}, which may be absent]"))]
+    config: Option<PathBuf>,
+    /// Say whether the config is right, and end
+    #[arg(long)]
+    check_config: bool,
+    /// Listen here instead of where the config says
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Log more
+    #[arg(short = 'D', long)]
+    debug: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Flags::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hyperd: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: Flags) -> anyhow::Result<()> {
+    let mut config = match &flags.config {
+        Some(file) => Config::read(file)?,
+        None => Config::read_if_there(Path::new(DEFAULT_CONFIG))?,
+    };
+    if let Some(socket) = flags.socket {
+        config.socket = socket;
+    }
+    if flags.debug {
+        config.log_level = config::LogLevel::Debug;
+    }
+    config.check()?;
+    if flags.check_config {
+        println!("the config is right");
+        return Ok(());
+    }
+    start_log(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let result = runtime.block_on(server::run(config));
+    // Clients may hold streams open for ever: what they wait for goes on in the guests.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// Messages go to stderr, which systemd gives to the journal with times of its own.
+fn start_log(config: &Config) -> anyhow::Result<()> {
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(text) if !text.is_empty() => text.parse::<EnvFilter>().context("RUST_LOG is wrong")?,
+        _ => EnvFilter::new(config.log_level.to_string()),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        builder.without_time().init();
+    } else {
+        builder.init();
+    }
+    Ok(())
+}

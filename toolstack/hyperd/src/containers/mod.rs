@@ -1,0 +1,47 @@
+//! Containers and what runs in them.
+
+pub mod attach;
+pub mod body;
+pub mod create;
+pub mod exec;
+pub mod inspect;
+pub mod lifecycle;
+pub mod list;
+pub mod logs;
+pub mod prune;
+mod refused;
+
+use crate::api::Call;
+use crate::error::ApiError;
+use crate::query::Query;
+use engine::Container;
+use serde::de::DeserializeOwned;
+
+/// A terminal's size, from `h` and `w`. The type is the engine's, which it does not name.
+pub fn window_size<T: DeserializeOwned>(rows: u16, columns: u16) -> Result<T, ApiError> {
+    serde_json::from_value(serde_json::json!({ "rows": rows, "columns": columns }))
+        .map_err(|error| ApiError::invalid(format!("invalid window size: {error}")))
+}
+
+/// `h` and `w`, both needed.
+pub fn window_size_of<T: DeserializeOwned>(query: &Query) -> Result<T, ApiError> {
+    let need = |name: &str| {
+        query
+            .number::<u16>(name)?
+            .ok_or_else(|| ApiError::invalid(format!("{name} is missing: a terminal has h rows and w columns")))
+    };
+    window_size(need("h")?, need("w")?)
+}
+
+pub fn find(call: &Call, id: &str) -> Result<Container, ApiError> {
+    Ok(call.engine().container(id)?)
+}
+
+/// `NAME` or number of a signal, if the query has one.
+pub fn signal(query: &Query) -> Result<Option<i32>, ApiError> {
+    query.text("signal").map(parse_signal).transpose()
+}
+
+pub fn parse_signal(text: &str) -> Result<i32, ApiError> {
+    engine::parse_signal(text).ok_or_else(|| ApiError::invalid(format!("invalid signal: {text}")))
+}

@@ -1,0 +1,22 @@
+//! What docker's API lacks: `/hyper/v1/…`.
+
+use crate::api::Call;
+use crate::error::Answer;
+use crate::request;
+use axum::http::StatusCode;
+use bytes::Bytes;
+
+/// A guest as one value.
+pub fn plan(call: &Call, id: &str) -> Answer {
+    Ok(request::ok_json(&call.engine().plan(id)?))
+}
+
+/// Messages of the guest's kernel.
+pub async fn console(call: &Call, id: &str) -> Answer {
+    let messages = call.engine().console(id, call.query.flag("follow")).await?;
+    let body = request::channel_body(messages, |batch: Vec<Bytes>| match <[Bytes; 1]>::try_from(batch) {
+        Ok([only]) => only,
+        Err(batch) => batch.concat().into(),
+    });
+    Ok(request::of(StatusCode::OK, "text/plain; charset=utf-8", body))
+}

@@ -1,0 +1,102 @@
+//! The daemon's life: locks, engine, socket, connections, end.
+
+use crate::api::{self, App};
+use crate::config::Config;
+use crate::{listener, system};
+use anyhow::Context;
+use engine::Engine;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+/// How long the end waits for the engine to let go.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Out of file descriptors, the next attempt would fail at once, too.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    // From the first moment on: a signal during a long start ends it, too.
+    let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+
+    let folder = config.socket.parent().unwrap_or(Path::new("/"));
+    listener::make_folder(folder, 0o755)?;
+    listener::make_folder(&config.state_dir, 0o710)?;
+    // One for the socket, one for the state: two daemons may share neither.
+    let _socket_lock = listener::lock(&listener::lock_path(&config.socket))?;
+    let _state_lock = listener::lock(&config.state_dir.join("hyperd.lock"))?;
+
+    let engine = tokio::select! {
+        engine = Engine::open(config.engine()) => engine.context("cannot start")?,
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
+    let app = Arc::new(App {
+        id: system::daemon_id(&config.state_dir)?,
+        insecure_registries: config.insecure_registries.clone(),
+        engine,
+    });
+    let group = std::fs::read_to_string("/etc/group")
+        .ok()
+        .and_then(|groups| listener::group_id(&config.group, &groups));
+    let socket = UnixListener::from_std(listener::listen(&config.socket, group)?).context("cannot listen")?;
+    // Without systemd there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(socket = %config.socket.display(), version = env!("CARGO_PKG_VERSION"), "hyperd is ready");
+
+    tokio::select! {
+        () = accept(socket, &app) => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    let _ = std::fs::remove_file(&config.socket);
+    if tokio::time::timeout(CLOSE_TIMEOUT, app.engine.close()).await.is_err() {
+        tracing::warn!("the engine did not let go in time");
+    }
+    tracing::info!("hyperd ends; guests run on");
+    Ok(())
+}
+
+async fn accept(socket: UnixListener, app: &Arc<App>) {
+    let ended = Arc::new(Notify::new());
+    loop {
+        match socket.accept().await {
+            Ok((connection, _)) => {
+                let (app, ended) = (Arc::clone(app), Arc::clone(&ended));
+                tokio::spawn(async move {
+                    serve(connection, app).await;
+                    ended.notify_one();
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                // A connection that ends gives its descriptor back; so may others.
+                let _ = tokio::time::timeout(ACCEPT_PAUSE, ended.notified()).await;
+            }
+        }
+    }
+}
+
+async fn serve(connection: UnixStream, app: Arc<App>) {
+    let service = service_fn(move |request| {
+        let app = Arc::clone(&app);
+        async move { Ok::<_, Infallible>(api::handle(app, request).await) }
+    });
+    let result = http1::Builder::new()
+        .serve_connection(TokioIo::new(connection), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = result {
+        // Clients leave streams like this all the time.
+        tracing::debug!(%error, "a connection ended");
+    }
+}
