@@ -3,7 +3,7 @@
 use crate::layer::{self, Compression, MAX_LAYER_BYTES, digest_hex, digest_of};
 use crate::store::parse_configuration;
 use crate::{Error, Image, Name, Store};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::manifest::OciDescriptor;
@@ -155,7 +155,11 @@ impl Pull<'_> {
                 layer: descriptor.digest().to_string(),
             });
         }
-        let pulls = layers.map(|(descriptor, diff_id)| self.layer(descriptor, diff_id));
+        // Boxed, since a closure over these borrows would not be general enough for a future that is sent.
+        let mut pulls = Vec::new();
+        for (descriptor, diff_id) in layers {
+            pulls.push(self.layer(descriptor, diff_id).boxed());
+        }
         let fetched: Vec<bool> = stream::iter(pulls)
             .buffer_unordered(PARALLEL_LAYERS)
             .try_collect()

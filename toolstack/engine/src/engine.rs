@@ -277,47 +277,53 @@ impl Engine {
                 "this host cannot run {guest_type} guests"
             )));
         }
-        let shared = {
-            // Name and container appear together.
-            let mut containers = self.cx.containers();
-            let holder = |name: &str| {
-                containers
-                    .values()
-                    .find(|shared| shared.with(|record| record.name == name))
-                    .map(|shared| shared.id.clone())
-            };
-            let name = match name {
-                Some(name) => match holder(name) {
-                    Some(id) => return Err(records::name_taken(name, &id)),
-                    None => name.to_owned(),
-                },
-                None => names::new_name(|name| holder(name).is_some()),
-            };
-            let (shared, commands) = Shared::new(Container {
-                id: id.clone(),
-                name,
-                created_at: Utc::now(),
-                image_id: image.id.clone(),
-                config,
-                state: State::default(),
-            });
-            containers.insert(id.clone(), Arc::clone(&shared));
-            drop(containers);
-            match self.make(&shared).await {
-                Ok(()) => Task::spawn(Arc::clone(&shared), Arc::clone(&self.cx), commands),
-                Err(error) => {
-                    self.cx.containers().remove(&id);
-                    let _ = fs::remove_dir_all(shared.folder(&self.cx));
-                    return Err(error);
-                }
-            }
-            shared
-        };
+        let (shared, commands) = self.claim(id, name, image.id, config)?;
+        let id = shared.id.clone();
+        if let Err(error) = self.make(&shared).await {
+            self.cx.containers().remove(&id);
+            let _ = fs::remove_dir_all(shared.folder(&self.cx));
+            return Err(error);
+        }
+        Task::spawn(Arc::clone(&shared), Arc::clone(&self.cx), commands);
         shared.tell(&self.cx, "create", &[]);
         Ok(Created {
             id,
             warnings: Vec::new(),
         })
+    }
+
+    /// A new container under its name, which nobody else can take from now on.
+    fn claim(
+        &self,
+        id: String,
+        name: Option<&str>,
+        image_id: String,
+        config: Config,
+    ) -> Result<(Arc<Shared>, mpsc::UnboundedReceiver<Command>), Error> {
+        let mut containers = self.cx.containers();
+        let holder = |name: &str| {
+            containers
+                .values()
+                .find(|shared| shared.with(|record| record.name == name))
+                .map(|shared| shared.id.clone())
+        };
+        let name = match name {
+            Some(name) => match holder(name) {
+                Some(id) => return Err(records::name_taken(name, &id)),
+                None => name.to_owned(),
+            },
+            None => names::new_name(|name| holder(name).is_some()),
+        };
+        let (shared, commands) = Shared::new(Container {
+            id: id.clone(),
+            name,
+            created_at: Utc::now(),
+            image_id,
+            config,
+            state: State::default(),
+        });
+        containers.insert(id, Arc::clone(&shared));
+        Ok((shared, commands))
     }
 
     /// Disk first, record last: a folder without a record is removed at the next start.

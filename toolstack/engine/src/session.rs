@@ -440,3 +440,7 @@ async fn next_input(
     })
     .await
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

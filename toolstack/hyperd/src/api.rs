@@ -91,7 +91,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         Route::NetworkInspect(name) => networks::inspect(&name),
         Route::VolumeList => networks::volumes(),
         Route::VolumeInspect(name) => Err(ApiError::not_found(format!("get {name}: no such volume"))),
-        Route::Plan(id) => extension::plan(&call, &id),
+        Route::Plan(id) => extension::plan(&call, &id).await,
         Route::Console(id) => extension::console(&call, &id).await,
         Route::Unsupported(what) => Err(ApiError::unsupported(what)),
         Route::Unknown => Err(ApiError::page_not_found()),

@@ -7,8 +7,8 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 
 /// A guest as one value.
-pub fn plan(call: &Call, id: &str) -> Answer {
-    Ok(request::ok_json(&call.engine().plan(id)?))
+pub async fn plan(call: &Call, id: &str) -> Answer {
+    Ok(request::ok_json(&call.engine().plan(id).await?))
 }
 
 /// Messages of the guest's kernel.
