@@ -1,56 +1,30 @@
 //! The agent's loop and its tables.
 
-use crate::container::{self, Container};
+use crate::container::Container;
 use crate::error::{Context, Failure, failure};
+use crate::guest;
 use crate::kmsg;
 use crate::link::Link;
 use crate::process::{self, Namespaces, set_nonblocking};
+use crate::streams::{Input, Output, Process};
 use crate::sys;
 use guest_protocol::control::{Decoder, encode};
 use guest_protocol::message::{
     ContainerSpec, ErrorKind, Event, ExitStatus, GuestState, ProcessId, ProcessSpec, ProcessState, ReplyBody,
-    Request, RequestBody, StreamId, StreamState, VERSION, WindowSize,
+    RequestBody, StreamId, StreamState, VERSION, WindowSize,
 };
 use guest_protocol::mux::{Incoming, MAX_STREAMS, Mux, Violation};
 use guest_protocol::ring::{self, Consumer, Producer, Side};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::OwnedFd;
+use rustix::process::{WaitOptions, wait};
+use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Processes of one guest that the agent remembers.
 const MAX_PROCESSES: usize = MAX_STREAMS / 3;
 const READ_BYTES: usize = 64 << 10;
-
-/// Bytes from the link on their way into a process.
-struct Input {
-    stream: StreamId,
-    /// Closed when gone: the process has read its end, or has closed its own side.
-    fd: Option<OwnedFd>,
-    pending: VecDeque<u8>,
-    ended: bool,
-}
-
-/// Bytes from a process on their way to the link.
-struct Output {
-    stream: StreamId,
-    fd: Option<OwnedFd>,
-}
-
-struct Process {
-    container: String,
-    first: bool,
-    pid: i32,
-    streams: Vec<StreamId>,
-    input: Option<Input>,
-    outputs: Vec<Output>,
-    terminal: Option<OwnedFd>,
-    exited: Option<ExitStatus>,
-    /// The engine was told of the exit.
-    told: bool,
-}
 
 struct Running {
     container: Container,
@@ -100,11 +74,12 @@ impl Agent {
 
     /// Serves until the engine asks for the end.
     pub fn run(mut self) -> Result<(), Failure> {
+        let mut buffer = vec![0; READ_BYTES];
         loop {
             self.take_input()?;
             self.reap();
             for process in self.processes.values_mut() {
-                process.pump(&mut self.mux);
+                process.pump(&mut self.mux, &mut buffer);
             }
             self.pump_kernel_log();
             self.tell_exits()?;
@@ -116,7 +91,7 @@ impl Agent {
                 self.notify()?;
             }
             if self.shutdown && !self.mux.has_output() {
-                container::unmount_all(self.containers.into_keys());
+                guest::unmount_all(self.containers.into_keys());
                 return Ok(());
             }
             self.wait()?;
@@ -141,7 +116,15 @@ impl Agent {
         {
             fds.push(PollFd::new(reader, PollFlags::IN));
         }
-        match poll(&mut fds, None) {
+        let deadline = self
+            .processes
+            .values()
+            .filter_map(|process| process.deadline(&self.mux))
+            .min();
+        let timeout = deadline
+            .map(|at| at.saturating_duration_since(Instant::now()))
+            .and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("poll"),
         }
@@ -154,13 +137,11 @@ impl Agent {
 
     /// Handles all that is in the ring.
     fn take_input(&mut self) -> Result<(), Failure> {
-        let mut took = false;
         while let Some(incoming) = self
             .mux
             .receive(&mut self.consumer, &self.link.memory)
             .map_err(violated)?
         {
-            took = true;
             match incoming {
                 Incoming::Reset => {
                     self.decoder = Decoder::default();
@@ -169,7 +150,7 @@ impl Agent {
                 Incoming::Data(0, bytes) => {
                     self.mux.consumed(0, bytes.len());
                     self.decoder.push(&bytes);
-                    while let Some(request) = self.decoder.decode::<Request>().map_err(violated)? {
+                    while let Some(request) = self.decoder.decode::<Value>().map_err(violated)? {
                         self.answer(request)?;
                     }
                 }
@@ -184,8 +165,9 @@ impl Agent {
                 }
             }
         }
-        self.consumer.release(&self.link.memory);
-        if took {
+        // Also of frames that were of no interest: the engine may wait for the room.
+        if self.consumer.taken() > 0 {
+            self.consumer.release(&self.link.memory);
             self.notify()?;
         }
         Ok(())
@@ -203,12 +185,16 @@ impl Agent {
         Ok(())
     }
 
-    fn answer(&mut self, request: Request) -> Result<(), Failure> {
-        let result = self.perform(request.body);
-        self.send(&Event::Reply {
-            id: request.id,
-            result,
-        })
+    fn answer(&mut self, mut request: Value) -> Result<(), Failure> {
+        let Some(id) = request["id"].as_u64() else {
+            return Err(violated(Violation::Message("a request without an id".to_owned())));
+        };
+        // An engine that is newer may ask for what this agent does not know: that is an answer, not the end.
+        let result = match serde_json::from_value(request["body"].take()) {
+            Ok(body) => self.perform(body),
+            Err(error) => Err(failure(ErrorKind::Invalid, format!("not understood: {error}"))),
+        };
+        self.send(&Event::Reply { id, result })
     }
 
     fn perform(&mut self, body: RequestBody) -> Result<ReplyBody, Failure> {
@@ -220,12 +206,22 @@ impl Agent {
             RequestBody::Resize { process, size } => self.resize(process, size)?,
             RequestBody::Forget { process } => self.forget(process),
             RequestBody::KernelLog { stream } => {
+                let known = self.kernel_log.as_ref().map(|(stream, _)| *stream);
+                if stream == 0 || (self.mux.is_open(stream) && known != Some(stream)) {
+                    return Err(failure(ErrorKind::Invalid, "the stream is in use already"));
+                }
+                let reader = kmsg::Reader::open().context("open /dev/kmsg")?;
+                if let Some(known) = known
+                    && known != stream
+                {
+                    self.mux.close(known);
+                }
                 self.mux.open(stream);
-                self.kernel_log = Some((stream, kmsg::Reader::open().context("open /dev/kmsg")?));
+                self.kernel_log = Some((stream, reader));
             }
             RequestBody::Shutdown => {
                 for process in self.processes.values().filter(|process| process.exited.is_none()) {
-                    let _ = kill(process.pid, libc::SIGKILL);
+                    let _ = sys::kill(process.pid, libc::SIGKILL);
                 }
                 // On disk before the answer: the engine destroys the domain when it has that.
                 rustix::fs::sync();
@@ -264,6 +260,14 @@ impl Agent {
         };
         if spec.first != running.namespaces.is_none() {
             return invalid("the container's first process comes first, and once");
+        }
+        let ended = |process: &Process| process.first && process.exited.is_some();
+        let mut own = self
+            .processes
+            .values()
+            .filter(|process| process.container == spec.container);
+        if !spec.first && own.any(ended) {
+            return invalid("the container is not running");
         }
         let streams: Vec<_> = [spec.stdin, spec.stdout, spec.stderr]
             .into_iter()
@@ -304,6 +308,7 @@ impl Agent {
             outputs,
             terminal: started.terminal,
             exited: None,
+            output_until: None,
             told: false,
         };
         self.processes.insert(spec.process, process);
@@ -323,7 +328,7 @@ impl Agent {
         if process.exited.is_some() {
             return Err(failure(ErrorKind::NotFound, "the process has ended"));
         }
-        kill(process.pid, signal).context("kill")
+        sys::kill(process.pid, signal).context("kill")
     }
 
     fn resize(&self, id: ProcessId, size: WindowSize) -> Result<(), Failure> {
@@ -370,9 +375,9 @@ impl Agent {
         }
     }
 
-    /// Collects every child that ended, adopted ones too.
+    /// Collects every child that ended, adopted ones too, of whatever process group.
     fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             let pid = pid.as_raw_nonzero().get();
             let signal = status.terminating_signal();
             let kills = oom_kills();
@@ -386,13 +391,13 @@ impl Agent {
             else {
                 continue;
             };
-            process.exited = Some(ExitStatus {
+            let status = ExitStatus {
                 code,
                 signal,
                 oom_killed,
                 at_ms: now_ms(),
-            });
-            process.input = None;
+            };
+            process.end(status, &mut self.mux);
             if process.first {
                 // The kernel has killed all others; a container does not start twice in one guest.
                 crate::kmsg::log(&format!("container {} ended with {code}", process.container));
@@ -432,99 +437,6 @@ impl Agent {
             }
         }
     }
-}
-
-impl Process {
-    fn interests<'a>(&'a self, mux: &Mux, fds: &mut Vec<PollFd<'a>>) {
-        if let Some(Input {
-            fd: Some(fd),
-            pending,
-            ..
-        }) = &self.input
-            && !pending.is_empty()
-        {
-            fds.push(PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::OUT));
-        }
-        for output in &self.outputs {
-            if let Some(fd) = &output.fd
-                && mux.room(output.stream) > 0
-            {
-                fds.push(PollFd::from_borrowed_fd(fd.as_fd(), PollFlags::IN));
-            }
-        }
-    }
-
-    /// Moves what can be moved without waiting.
-    fn pump(&mut self, mux: &mut Mux) {
-        if let Some(input) = &mut self.input {
-            input.pump(mux, self.terminal.is_some());
-        }
-        let exited = self.exited.is_some();
-        for output in &mut self.outputs {
-            output.pump(mux, exited);
-        }
-    }
-}
-
-impl Input {
-    fn pump(&mut self, mux: &mut Mux, terminal: bool) {
-        while let Some(fd) = &self.fd
-            && !self.pending.is_empty()
-        {
-            let (bytes, _) = self.pending.as_slices();
-            match rustix::io::write(fd, bytes) {
-                Ok(length) => {
-                    self.pending.drain(..length);
-                    mux.consumed(self.stream, length);
-                }
-                Err(rustix::io::Errno::AGAIN) => return,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(_) => {
-                    // Nobody reads any more: the rest goes nowhere, and the sender is not held up.
-                    mux.consumed(self.stream, self.pending.len());
-                    self.pending.clear();
-                    self.fd = None;
-                }
-            }
-        }
-        // A terminal has no end of input; whoever typed has left.
-        if self.ended && self.pending.is_empty() && !terminal {
-            self.fd = None;
-        }
-    }
-}
-
-impl Output {
-    /// Reads while the stream has room. After the exit what stands in the pipe is all that there will be.
-    fn pump(&mut self, mux: &mut Mux, exited: bool) {
-        let mut buffer = [0; READ_BYTES];
-        while let Some(fd) = &self.fd {
-            let room = mux.room(self.stream).min(READ_BYTES);
-            if room == 0 {
-                return;
-            }
-            match rustix::io::read(fd, &mut buffer[..room]) {
-                Ok(length) if length > 0 => mux.send(self.stream, &buffer[..length]),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) if !exited => return,
-                // End, or a terminal whose last user is gone.
-                _ => {
-                    self.fd = None;
-                    mux.finish(self.stream);
-                }
-            }
-        }
-    }
-}
-
-fn kill(pid: i32, signal: i32) -> io::Result<()> {
-    let missing = || io::Error::from(io::ErrorKind::InvalidInput);
-    let pid = Pid::from_raw(pid).ok_or_else(missing)?;
-    Ok(kill_process(pid, signal_number(signal).ok_or_else(missing)?)?)
-}
-
-fn signal_number(number: i32) -> Option<Signal> {
-    Signal::from_named_raw(number)
 }
 
 fn now_ms() -> u64 {

@@ -4,33 +4,27 @@
 //! process, in its new namespaces, and makes the rest.
 
 use crate::error::{Context, Failure, failure};
-use guest_protocol::message::{ContainerSpec, ErrorKind, MountKind};
+use crate::kmsg;
+use crate::mounts::{below, directory, mount_at, options, protect};
+use crate::sys;
+use guest_protocol::message::{ContainerSpec, ErrorKind, FileSpec, MountKind};
+use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, mknodat, symlink};
 use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_change,
-    mount_move, mount_remount, unmount,
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount,
+    mount_bind_recursive, mount_change, mount_remount, move_mount, open_tree, unmount,
 };
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
-const CONTAINERS: &str = "/containers";
+pub const CONTAINERS: &str = "/containers";
 const CGROUPS: &str = "/sys/fs/cgroup";
 
 pub struct Container {
     pub spec: ContainerSpec,
     home: PathBuf,
-}
-
-fn directory(path: &Path) -> Result<(), Failure> {
-    fs::create_dir_all(path).context(format_args!("mkdir {}", path.display()))
-}
-
-fn mount_at(source: &str, target: &Path, kind: &str, flags: MountFlags, data: &str) -> Result<(), Failure> {
-    let data =
-        std::ffi::CString::new(data).map_err(|_| failure(ErrorKind::Invalid, "mount options have a NUL"))?;
-    mount(source, target, kind, flags, data.as_c_str())
-        .context(format_args!("mount {kind} at {}", target.display()))
 }
 
 fn make_private() -> Result<(), Failure> {
@@ -46,22 +40,49 @@ fn is_plain(name: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// `target` as a path below `root`, without `..`.
-fn below(root: &Path, target: &str) -> Result<PathBuf, Failure> {
-    let mut path = root.to_owned();
-    for component in Path::new(target).components() {
-        match component {
-            Component::Normal(name) => path.push(name),
-            Component::RootDir | Component::CurDir => {}
-            _ => {
-                return Err(failure(
-                    ErrorKind::Invalid,
-                    format!("mount target {target:?} has a .."),
-                ));
-            }
+/// Makes an ext4 as large as its disk.
+fn grow(disk: &str, mounted: &Path) -> io::Result<()> {
+    let sectors: u64 = fs::read_to_string(format!("/sys/class/block/{disk}/size"))?
+        .trim()
+        .parse()
+        .map_err(io::Error::other)?;
+    let block_bytes = rustix::fs::statvfs(mounted)?.f_bsize;
+    sys::grow_ext4(&fs::File::open(mounted)?, sectors * 512 / block_bytes)
+}
+
+/// A tmpfs as docker's `--tmpfs` makes it. Over a directory that was there it has that one's mode, as with runc.
+fn mount_tmpfs(target: &Path, wanted: &[String]) -> Result<(), Failure> {
+    let (flags, mut data) = options(wanted);
+    match fs::metadata(target) {
+        Ok(found) => {
+            let mode = format!("mode={:o}", found.permissions().mode() & 0o7777);
+            // An own mode comes later and wins.
+            data = if data.is_empty() {
+                mode
+            } else {
+                format!("{mode},{data}")
+            };
         }
+        Err(_) => directory(target)?,
     }
-    Ok(path)
+    mount_at("tmpfs", target, "tmpfs", flags, &data)
+}
+
+/// Puts a file of ours over the image's, or where the image has none.
+fn place(file: &FileSpec, mount: &OwnedFd) -> Result<(), Failure> {
+    let target = below(Path::new("/"), &file.path)?;
+    if let Some(parent) = target.parent() {
+        directory(parent)?;
+    }
+    if !target.exists() {
+        // A link to nothing is in the way of a file.
+        if fs::symlink_metadata(&target).is_ok() {
+            fs::remove_file(&target).context(format_args!("replace {}", file.path))?;
+        }
+        fs::write(&target, "").context(format_args!("create {}", file.path))?;
+    }
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_SYMLINKS;
+    move_mount(mount, "", CWD, &target, flags).context(format_args!("bind {}", file.path))
 }
 
 impl Container {
@@ -98,6 +119,9 @@ impl Container {
         match &container.spec.root.upper {
             Some(disk) if is_plain(disk) => {
                 mount_at(&format!("/dev/{disk}"), &upper, "ext4", MountFlags::NOATIME, "")?;
+                if let Err(error) = grow(disk, &upper) {
+                    kmsg::log(&format!("{disk} stays as small as it is: {error}"));
+                }
             }
             Some(disk) => {
                 return Err(failure(
@@ -109,15 +133,15 @@ impl Container {
         }
         let (layer, work) = (upper.join("layer"), upper.join("work"));
         if !layer.exists() {
-            directory(&layer)?;
+            // Under another name until it is right, in case the power goes meanwhile.
+            let fresh = upper.join("fresh");
+            directory(&fresh)?;
             // The root directory's mode and owner are the image's.
             let metadata = fs::metadata(&lower).context("stat root")?;
-            fs::set_permissions(&layer, metadata.permissions()).context("chmod root")?;
-            let (uid, gid) = {
-                use std::os::unix::fs::MetadataExt;
-                (metadata.uid(), metadata.gid())
-            };
-            std::os::unix::fs::chown(&layer, Some(uid), Some(gid)).context("chown root")?;
+            std::os::unix::fs::chown(&fresh, Some(metadata.uid()), Some(metadata.gid()))
+                .context("chown root")?;
+            fs::set_permissions(&fresh, metadata.permissions()).context("chmod root")?;
+            fs::rename(&fresh, &layer).context("rename root")?;
         }
         directory(&work)?;
         let options = format!(
@@ -148,19 +172,12 @@ impl Container {
     }
 
     /// Makes the mounts of a container in the new namespaces of its first process, and enters its root.
-    pub fn enter(&self) -> Result<(), Failure> {
+    pub fn enter(&self, cwd: &str) -> Result<(), Failure> {
         make_private()?;
         let root = self.root();
         mount_bind_recursive(&root, &root).context("bind root")?;
         self.system_mounts(&root)?;
-        for mount in &self.spec.mounts {
-            let target = below(&root, &mount.target)?;
-            directory(&target)?;
-            let MountKind::Tmpfs = mount.kind;
-            let (flags, data) = options(&mount.options);
-            mount_at("tmpfs", &target, "tmpfs", flags, &data)?;
-        }
-        self.files(&root)?;
+        let files = self.files()?;
         rustix::system::sethostname(self.spec.hostname.as_bytes()).context("sethostname")?;
         if !self.spec.domainname.is_empty() {
             rustix::system::setdomainname(self.spec.domainname.as_bytes()).context("setdomainname")?;
@@ -170,8 +187,20 @@ impl Container {
             fs::write(&path, value).context(format_args!("sysctl {key}"))?;
         }
         self.pivot(&root)?;
+        // Only now do absolute links in the image, /var/run for one, lead where they do for the container.
+        for mount in &self.spec.mounts {
+            let MountKind::Tmpfs = mount.kind;
+            mount_tmpfs(&below(Path::new("/"), &mount.target)?, &mount.options)?;
+        }
+        for (file, mount) in self.spec.files.iter().zip(files) {
+            place(file, &mount)?;
+        }
         if !self.spec.privileged {
             protect()?;
+        }
+        // As docker makes it with the container; that it cannot be entered is said when it is entered.
+        if !cwd.is_empty() {
+            let _ = fs::create_dir_all(cwd);
         }
         if self.spec.root.read_only {
             mount_remount("/", MountFlags::BIND | MountFlags::RDONLY, "")
@@ -228,10 +257,10 @@ impl Container {
     }
 
     fn device_nodes(&self, dev: &Path) -> Result<(), Failure> {
+        let previous = rustix::process::umask(Mode::empty());
         if self.spec.privileged {
             for entry in fs::read_dir("/dev").context("list /dev")?.flatten() {
                 let name = entry.file_name();
-                use std::os::unix::fs::{FileTypeExt, MetadataExt};
                 if let Ok(metadata) = entry.metadata()
                     && (metadata.file_type().is_char_device() || metadata.file_type().is_block_device())
                     && name != "ptmx"
@@ -247,7 +276,6 @@ impl Container {
                 }
             }
         }
-        let previous = rustix::process::umask(Mode::empty());
         for (name, minor) in [
             ("null", 3),
             ("zero", 5),
@@ -289,31 +317,19 @@ impl Container {
         Ok(())
     }
 
-    /// Binds /etc/hosts and the like over the image's.
-    fn files(&self, root: &Path) -> Result<(), Failure> {
+    /// Writes /etc/hosts and the like outside of the container's root, each as a mount that has no place yet.
+    fn files(&self) -> Result<Vec<OwnedFd>, Failure> {
         let own = self.home.join("files");
         directory(&own)?;
-        for (index, file) in self.spec.files.iter().enumerate() {
-            let target = below(root, &file.path)?;
+        let files = self.spec.files.iter().enumerate();
+        let mounts = files.map(|(index, file)| {
             let source = own.join(index.to_string());
             fs::write(&source, &file.content).context(format_args!("write {}", file.path))?;
             fs::set_permissions(&source, fs::Permissions::from_mode(file.mode & 0o777)).context("chmod")?;
-            if let Some(parent) = target.parent() {
-                directory(parent)?;
-            }
-            // A link would lead out of the root; what stands there instead of a file is replaced.
-            match fs::symlink_metadata(&target) {
-                Ok(found) if found.is_symlink() => {
-                    fs::remove_file(&target).context(format_args!("replace {}", file.path))?
-                }
-                _ => {}
-            }
-            if !target.exists() {
-                fs::write(&target, "").context(format_args!("create {}", file.path))?;
-            }
-            mount_bind(&source, &target).context(format_args!("bind {}", file.path))?;
-        }
-        Ok(())
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            open_tree(CWD, &source, flags).context(format_args!("open {}", file.path))
+        });
+        mounts.collect()
     }
 
     fn pivot(&self, root: &Path) -> Result<(), Failure> {
@@ -323,97 +339,4 @@ impl Container {
         unmount(".", UnmountFlags::DETACH).context("unmount the old root")?;
         std::env::set_current_dir("/").context("chdir to /")
     }
-}
-
-/// Hides and protects the parts of /proc and /sys that docker does.
-fn protect() -> Result<(), Failure> {
-    for path in [
-        "/proc/bus",
-        "/proc/fs",
-        "/proc/irq",
-        "/proc/sys",
-        "/proc/sysrq-trigger",
-    ] {
-        if Path::new(path).exists() {
-            mount_bind(path, path).context(format_args!("bind {path}"))?;
-            let flags = MountFlags::BIND
-                | MountFlags::RDONLY
-                | MountFlags::NOSUID
-                | MountFlags::NODEV
-                | MountFlags::NOEXEC;
-            mount_remount(path, flags, "").context(format_args!("protect {path}"))?;
-        }
-    }
-    for path in [
-        "/proc/kcore",
-        "/proc/keys",
-        "/proc/timer_list",
-        "/proc/latency_stats",
-    ] {
-        if Path::new(path).exists() {
-            mount_bind("/dev/null", path).context(format_args!("hide {path}"))?;
-        }
-    }
-    for path in ["/proc/acpi", "/proc/scsi", "/sys/firmware"] {
-        if Path::new(path).is_dir() {
-            mount_at("tmpfs", Path::new(path), "tmpfs", MountFlags::RDONLY, "size=0")?;
-        }
-    }
-    Ok(())
-}
-
-/// mount(8) options as flags and what is left for the file system.
-fn options(options: &[String]) -> (MountFlags, String) {
-    let mut flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    let mut data = Vec::new();
-    for option in options {
-        match option.as_str() {
-            "ro" => flags |= MountFlags::RDONLY,
-            "rw" | "defaults" => {}
-            "exec" => flags -= MountFlags::NOEXEC,
-            "suid" => flags -= MountFlags::NOSUID,
-            "dev" => flags -= MountFlags::NODEV,
-            "noexec" | "nosuid" | "nodev" => {}
-            "noatime" => flags |= MountFlags::NOATIME,
-            other => data.push(other),
-        }
-    }
-    (flags, data.join(","))
-}
-
-/// The guest's own file systems, before anything else. The first root cannot be pivoted away from, so a tmpfs takes
-/// its place.
-pub fn mount_guest() -> Result<(), Failure> {
-    let root = Path::new("/guest");
-    directory(root)?;
-    mount_at("tmpfs", root, "tmpfs", MountFlags::empty(), "mode=755")?;
-    for (name, kind) in [("dev", "devtmpfs"), ("proc", "proc"), ("sys", "sysfs")] {
-        let path = root.join(name);
-        directory(&path)?;
-        mount_at(kind, &path, kind, MountFlags::empty(), "")?;
-    }
-    let _ = mount(
-        "cgroup",
-        root.join("sys/fs/cgroup"),
-        "cgroup2",
-        MountFlags::empty(),
-        None,
-    );
-    std::env::set_current_dir(root).context("chdir to the guest's root")?;
-    mount_move(".", "/").context("move the guest's root")?;
-    rustix::process::chroot(".").context("chroot")?;
-    std::env::set_current_dir("/").context("chdir to /")?;
-    directory(Path::new(CONTAINERS))
-}
-
-/// Takes off everything that holds data, for a clean power-off.
-pub fn unmount_all(containers: impl Iterator<Item = String>) {
-    rustix::fs::sync();
-    for id in containers {
-        let home = Path::new(CONTAINERS).join(id);
-        for name in ["root", "upper"] {
-            let _ = unmount(home.join(name), UnmountFlags::DETACH);
-        }
-    }
-    rustix::fs::sync();
 }

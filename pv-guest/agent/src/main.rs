@@ -1,33 +1,15 @@
-//! PID 1 of every guest: starts what the engine asks for, moves bytes, reaps, reports.
-//!
-//! One thread, one loop over poll(2): what comes over the link goes to a process, what a process writes goes to the
-//! link, as far as the windows of the streams allow.
+//! PID 1 of every guest, and of a container that asks for an init.
 
-#![deny(unsafe_code)]
-
-mod agent;
-mod container;
-mod error;
-mod kmsg;
-mod link;
-mod process;
-#[allow(unsafe_code)]
-mod sys;
-mod user;
+#![forbid(unsafe_code)]
 
 fn main() {
+    let args: Vec<_> = std::env::args_os().collect();
+    if args.first().is_some_and(|name| name == guest_agent::init::NAME) {
+        guest_agent::init::run(&args[1..]);
+    }
     // There is nobody to give an exit code to: a guest without its agent is over.
-    if let Err(failure) = run() {
-        kmsg::log(&format!("fatal: {}", failure.message));
+    if let Err(failure) = guest_agent::run() {
+        guest_agent::kmsg::log(&format!("fatal: {}", failure.message));
     }
-    rustix::fs::sync();
-    let _ = rustix::system::reboot(rustix::system::RebootCommand::PowerOff);
-    loop {
-        std::thread::park();
-    }
-}
-
-fn run() -> Result<(), error::Failure> {
-    container::mount_guest()?;
-    agent::Agent::new()?.run()
+    guest_agent::guest::power_off();
 }

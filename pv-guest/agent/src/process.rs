@@ -2,19 +2,19 @@
 
 use crate::container::Container;
 use crate::error::{Context, Failure, failure, plain};
+use crate::limits::{limit_capabilities, set_limit};
+use crate::program::{DEFAULT_PATH, Exec, environment, find_program};
 use crate::sys::{self, Forked};
 use crate::user;
-use guest_protocol::message::{ErrorKind, ProcessSpec, Rlimit, WindowSize};
+use guest_protocol::message::{ErrorKind, ProcessSpec, WindowSize};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, access, openat};
-use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{Winsize, tcsetwinsize};
-use std::ffi::CString;
 use std::fs;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -22,55 +22,6 @@ use std::path::Path;
 
 /// The longest report of a child about why it failed.
 const MAX_REPORT_BYTES: usize = 8192;
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Docker's default capabilities, by number (linux/capability.h): chown, dac_override, fowner, fsetid, kill, setgid,
-/// setuid, setpcap, net_bind_service, net_raw, sys_chroot, mknod, audit_write, setfcap.
-const DEFAULT_CAPABILITIES: &[u32] = &[0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31];
-
-const CAPABILITY_NAMES: &[&str] = &[
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
 
 /// A process that runs, and our ends of its stdio.
 pub struct Started {
@@ -88,8 +39,8 @@ pub struct Namespaces {
     others: Vec<(OwnedFd, i32)>,
 }
 
-const NEW_NAMESPACES: i32 =
-    libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWCGROUP;
+/// The cgroup namespace comes later, when the process is in its cgroup, which is the root that it then sees.
+const NEW_NAMESPACES: i32 = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
 
 fn open_namespace(pid: i32, name: &str) -> Result<OwnedFd, Failure> {
     openat(
@@ -184,9 +135,7 @@ pub fn start(
             drop(ours);
             let failed = child(container, spec, namespaces, pipes.theirs, &theirs);
             // Whoever reads it is the agent; when it cannot be told there is nobody to tell.
-            let report = serde_json::to_vec(&failed).unwrap_or_default();
-            let report = &report[..report.len().min(MAX_REPORT_BYTES)];
-            let _ = rustix::net::send(&theirs, report, SendFlags::NOSIGNAL);
+            let _ = rustix::net::send(&theirs, &report(failed), SendFlags::NOSIGNAL);
             std::process::exit(127);
         }
         Forked::Parent(pid) => {
@@ -203,6 +152,13 @@ pub fn start(
             })
         }
     }
+}
+
+/// A failure as bytes of a limited length; a command's name may be longer than that.
+fn report(failed: Failure) -> Vec<u8> {
+    let message = failed.message.chars().take(MAX_REPORT_BYTES / 16).collect();
+    let short = Failure { message, ..failed };
+    serde_json::to_vec(&short).unwrap_or_default()
 }
 
 /// A child that failed to start is no process of anyone's.
@@ -275,10 +231,16 @@ fn prepare(
 ) -> Result<Exec, Failure> {
     sys::default_signals();
     rustix::process::setsid().context("setsid")?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let own = (spec.first && container.spec.init)
+        .then(|| openat(CWD, "/proc/self/exe", flags, Mode::empty()))
+        .transpose()
+        .context("open the init")?;
     match namespaces {
         None => {
             container.join_cgroup();
-            container.enter()?;
+            sys::new_cgroup_namespace().context("cgroup namespace")?;
+            container.enter(&spec.cwd)?;
         }
         Some(namespaces) => {
             container.join_cgroup();
@@ -292,11 +254,14 @@ fn prepare(
     match spec.tty {
         Some(size) => open_terminal(size, user.uid, reports, spec.first)?,
         None => {
+            let streams = [spec.stdin, spec.stdout, spec.stderr];
             for (number, fd) in stdio.iter().enumerate() {
                 if let Some(fd) = fd {
                     onto(number, fd)?;
-                    // A program may open /dev/stdout anew, as another user.
-                    let _ = rustix::fs::fchown(fd, Some(rustix::fs::Uid::from_raw(user.uid)), None);
+                    // A program may open /dev/stdout anew, as another user. /dev/null is everyone's as it is.
+                    if streams[number].is_some() {
+                        let _ = rustix::fs::fchown(fd, Some(rustix::fs::Uid::from_raw(user.uid)), None);
+                    }
                 }
             }
         }
@@ -320,7 +285,7 @@ fn prepare(
         sys::no_new_privileges().context("no new privileges")?;
     }
     let program = find_program(&spec.args[0], &path)?;
-    Exec::new(&program, &spec.args, &env)
+    Exec::new(&program, &spec.args, &env, own)
 }
 
 fn onto(number: usize, fd: &OwnedFd) -> Result<(), Failure> {
@@ -369,158 +334,12 @@ pub fn resize(terminal: &impl AsFd, size: WindowSize) -> io::Result<()> {
     Ok(tcsetwinsize(terminal, size)?)
 }
 
-fn set_limit(limit: &Rlimit) -> Result<(), Failure> {
-    let resource = match limit.name.as_str() {
-        "cpu" => libc::RLIMIT_CPU,
-        "fsize" => libc::RLIMIT_FSIZE,
-        "data" => libc::RLIMIT_DATA,
-        "stack" => libc::RLIMIT_STACK,
-        "core" => libc::RLIMIT_CORE,
-        "rss" => libc::RLIMIT_RSS,
-        "nproc" => libc::RLIMIT_NPROC,
-        "nofile" => libc::RLIMIT_NOFILE,
-        "memlock" => libc::RLIMIT_MEMLOCK,
-        "as" => libc::RLIMIT_AS,
-        "locks" => libc::RLIMIT_LOCKS,
-        "sigpending" => libc::RLIMIT_SIGPENDING,
-        "msgqueue" => libc::RLIMIT_MSGQUEUE,
-        "nice" => libc::RLIMIT_NICE,
-        "rtprio" => libc::RLIMIT_RTPRIO,
-        "rttime" => libc::RLIMIT_RTTIME,
-        other => return Err(failure(ErrorKind::Invalid, format!("unknown limit {other:?}"))),
-    };
-    sys::set_limit(resource, limit.soft, limit.hard).context(format_args!("set limit {}", limit.name))
-}
-
 fn enter_directory(cwd: &str) -> Result<(), Failure> {
     let cwd = if cwd.is_empty() { "/" } else { cwd };
-    let failed = |what: &str, error: &io::Error| {
+    std::env::set_current_dir(cwd).map_err(|error| {
         failure(
             ErrorKind::BadWorkingDirectory,
-            format!("{what} to cwd ({cwd:?}) failed: {}", plain(error)),
+            format!("chdir to cwd ({cwd:?}) failed: {}", plain(&error)),
         )
-    };
-    if !Path::new(cwd).exists() {
-        fs::create_dir_all(cwd).map_err(|error| failed("mkdir", &error))?;
-    }
-    std::env::set_current_dir(cwd).map_err(|error| failed("chdir", &error))
-}
-
-fn limit_capabilities(wanted: Option<&[String]>) -> Result<(), Failure> {
-    let number = |name: &String| -> Result<u32, Failure> {
-        let plain = name.strip_prefix("CAP_").unwrap_or(name);
-        CAPABILITY_NAMES
-            .iter()
-            .position(|known| known.eq_ignore_ascii_case(plain))
-            .map(|index| index as u32)
-            .ok_or_else(|| failure(ErrorKind::Invalid, format!("unknown capability {name:?}")))
-    };
-    let kept: Vec<u32> = match wanted {
-        Some(names) => names.iter().map(number).collect::<Result<_, _>>()?,
-        None => DEFAULT_CAPABILITIES.to_vec(),
-    };
-    for capability in (0..64).take_while(|number| sys::has_capability(*number)) {
-        if !kept.contains(&capability) {
-            sys::drop_capability(capability).context("drop capabilities")?;
-        }
-    }
-    Ok(())
-}
-
-/// The environment with what docker adds.
-fn environment(container: &Container, spec: &ProcessSpec, user: &user::User) -> Vec<String> {
-    let mut env = spec.env.clone();
-    let mut add = |name: &str, value: &str| {
-        if !env.iter().any(|pair| pair.split('=').next() == Some(name)) {
-            env.push(format!("{name}={value}"));
-        }
-    };
-    add("PATH", DEFAULT_PATH);
-    add("HOSTNAME", &container.spec.hostname);
-    if spec.tty.is_some() {
-        add("TERM", "xterm");
-    }
-    add("HOME", &user.home);
-    env
-}
-
-/// The program's path, sought as a shell does, with docker's words when it is not there.
-fn find_program(name: &str, path: &str) -> Result<String, Failure> {
-    use rustix::fs::Access;
-    let not_found = |why: &str| failure(ErrorKind::CommandNotFound, format!("exec: {name:?}: {why}"));
-    let denied = || {
-        failure(
-            ErrorKind::CommandNotExecutable,
-            format!("exec: {name:?}: permission denied"),
-        )
-    };
-    if name.contains('/') {
-        let metadata = fs::metadata(name).map_err(|error| match error.kind() {
-            io::ErrorKind::PermissionDenied => denied(),
-            _ => not_found(&format!("stat {name}: {}", plain(&error))),
-        })?;
-        if metadata.is_dir() {
-            return Err(failure(
-                ErrorKind::CommandNotExecutable,
-                format!("exec: {name:?}: is a directory"),
-            ));
-        }
-        access(name, Access::EXEC_OK).map_err(|_| denied())?;
-        return Ok(name.to_owned());
-    }
-    let mut seen = false;
-    for directory in path.split(':') {
-        let candidate = format!("{}/{name}", if directory.is_empty() { "." } else { directory });
-        if fs::metadata(&candidate).is_ok_and(|metadata| metadata.is_file()) {
-            if access(&candidate, Access::EXEC_OK).is_ok() {
-                return Ok(candidate);
-            }
-            seen = true;
-        }
-    }
-    Err(if seen {
-        denied()
-    } else {
-        not_found("executable file not found in $PATH")
     })
-}
-
-struct Exec {
-    program: CString,
-    args: Vec<CString>,
-    env: Vec<CString>,
-}
-
-impl Exec {
-    fn new(program: &str, args: &[String], env: &[String]) -> Result<Self, Failure> {
-        let c = |text: &str| {
-            CString::new(text).map_err(|_| failure(ErrorKind::Invalid, "a NUL byte in the command"))
-        };
-        let all = |texts: &[String]| texts.iter().map(|text| c(text)).collect::<Result<Vec<_>, _>>();
-        Ok(Self {
-            program: c(program)?,
-            args: all(args)?,
-            env: all(env)?,
-        })
-    }
-
-    fn run(self) -> Failure {
-        // Ours are all close-on-exec, and 0 to 2 are not.
-        for fd in [
-            rustix::stdio::stdin(),
-            rustix::stdio::stdout(),
-            rustix::stdio::stderr(),
-        ] {
-            let _ = fcntl_setfd(fd, FdFlags::empty());
-        }
-        let error = sys::execve(&self.program, &self.args, &self.env);
-        let kind = match error.kind() {
-            io::ErrorKind::NotFound => ErrorKind::CommandNotFound,
-            _ => ErrorKind::CommandNotExecutable,
-        };
-        failure(
-            kind,
-            format!("exec {}: {}", self.program.to_string_lossy(), plain(&error)),
-        )
-    }
 }

@@ -159,17 +159,81 @@ pub fn setns(namespace: RawFd, flags: i32) -> io::Result<()> {
     check(unsafe { libc::setns(namespace, flags) }).map(drop)
 }
 
+/// An array as execve(2) takes it.
+fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
+    let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
+    pointers.push(std::ptr::null());
+    pointers
+}
+
 /// Replaces this process. Comes back only with an error.
 pub fn execve(path: &CString, args: &[CString], env: &[CString]) -> io::Error {
-    let pointers = |strings: &[CString]| {
-        let mut pointers: Vec<_> = strings.iter().map(|string| string.as_ptr()).collect();
-        pointers.push(std::ptr::null());
-        pointers
-    };
     let (args, env) = (pointers(args), pointers(env));
     // SAFETY: both arrays end with null and their strings outlive the call.
     unsafe { libc::execve(path.as_ptr(), args.as_ptr(), env.as_ptr()) };
     io::Error::last_os_error()
+}
+
+/// Replaces this process by an open file. Comes back only with an error.
+pub fn execve_file(file: &OwnedFd, args: &[CString], env: &[CString]) -> io::Error {
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: as for `execve`; the path is a string, and an empty one stands for the file.
+    unsafe {
+        libc::syscall(
+            libc::SYS_execveat,
+            file.as_raw_fd(),
+            c"".as_ptr(),
+            args.as_ptr(),
+            env.as_ptr(),
+            libc::AT_EMPTY_PATH,
+        )
+    };
+    io::Error::last_os_error()
+}
+
+/// Gives this process a cgroup namespace whose root is its present cgroup.
+pub fn new_cgroup_namespace() -> io::Result<()> {
+    // SAFETY: plain numbers, and no memory or descriptors are unshared.
+    check(unsafe { libc::unshare(libc::CLONE_NEWCGROUP) }).map(drop)
+}
+
+/// Sends any signal, real-time ones too.
+pub fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    if pid <= 0 {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: plain numbers; a process, no group.
+    check(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Brings a network interface up.
+pub fn interface_up(name: &str) -> io::Result<()> {
+    // SAFETY: all zeros is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    // The last byte stays the NUL that ends the name.
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+        *to = from.cast_signed();
+    }
+    // SAFETY: plain numbers.
+    let socket = check(unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: the ioctl reads and writes one ifreq.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS as _, &mut request) })?;
+    // SAFETY: the ioctl has just filled in the flags.
+    unsafe { request.ifr_ifru.ifru_flags |= libc::IFF_UP as libc::c_short };
+    // SAFETY: the ioctl reads one ifreq.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &request) }).map(drop)
+}
+
+/// `EXT4_IOC_RESIZE_FS`, fs/ext4/ext4.h
+const EXT4_RESIZE: libc::c_ulong = 1 << 30 | 8 << 16 | (b'f' as libc::c_ulong) << 8 | 16;
+
+/// Grows a mounted ext4, by any file of it, to so many blocks.
+pub fn grow_ext4(file: &std::fs::File, blocks: u64) -> io::Result<()> {
+    // SAFETY: the ioctl reads one u64.
+    check(unsafe { libc::ioctl(file.as_raw_fd(), EXT4_RESIZE as _, &blocks) }).map(drop)
 }
 
 /// Sets the groups, then group and user, for good.
@@ -224,6 +288,26 @@ pub fn child_signals() -> io::Result<OwnedFd> {
         check(libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()))?;
         let fd = check(libc::signalfd(-1, &set, libc::SFD_NONBLOCK | libc::SFD_CLOEXEC))?;
         Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Blocks every signal, for [`next_signal`].
+pub fn block_signals() -> io::Result<()> {
+    // SAFETY: the set is initialised by sigfillset.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        check(libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut())).map(drop)
+    }
+}
+
+/// Waits for a signal, any that is blocked.
+pub fn next_signal() -> i32 {
+    // SAFETY: the set is initialised by sigfillset; what else a signal tells is not asked for.
+    unsafe {
+        let mut set = std::mem::zeroed();
+        libc::sigfillset(&mut set);
+        libc::sigwaitinfo(&set, std::ptr::null_mut())
     }
 }
 
