@@ -48,7 +48,10 @@ pub async fn handle(app: Arc<App>, request: Request<Incoming>) -> Response<Body>
         ("api-version", "1.51"),
         ("docker-experimental", "false"),
         ("ostype", "linux"),
-        (header::SERVER.as_str(), concat!("Hyper/", env!("CARGO_PKG_VERSION"), " (linux)")),
+        (
+            header::SERVER.as_str(),
+            concat!("Hyper/", env!("CARGO_PKG_VERSION"), " (linux)"),
+        ),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

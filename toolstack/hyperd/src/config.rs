@@ -103,7 +103,9 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         parse_size(&text).ok_or_else(|| {
-            de::Error::custom(format!("{text:?} is not a size: write a number and k, m, g or t, as \"512m\""))
+            de::Error::custom(format!(
+                "{text:?} is not a size: write a number and k, m, g or t, as \"512m\""
+            ))
         })
     }
 }
@@ -155,7 +157,8 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
 
 impl Config {
     pub fn read(file: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read the config {}", file.display()))?;
+        let text = std::fs::read_to_string(file)
+            .with_context(|| format!("cannot read the config {}", file.display()))?;
         Self::parse(&text).with_context(|| format!("the config {} is wrong", file.display()))
     }
 
@@ -189,15 +192,26 @@ impl Config {
             ("kernel", &self.kernel),
             ("initramfs", &self.initramfs),
         ] {
-            ensure!(path.is_absolute(), "{key} must be an absolute path, not {}", path.display());
+            ensure!(
+                path.is_absolute(),
+                "{key} must be an absolute path, not {}",
+                path.display()
+            );
         }
         ensure!(
             self.memory.mib() >= MIN_MEMORY_MIB,
             "memory is {} MiB: a guest needs at least {MIN_MEMORY_MIB}",
             self.memory.mib()
         );
-        ensure!(self.disk.mib() >= 16, "disk is {} MiB: a container needs at least 16", self.disk.mib());
-        ensure!(!self.boot_timeout.is_zero(), "boot-timeout must be longer than nothing");
+        ensure!(
+            self.disk.mib() >= 16,
+            "disk is {} MiB: a container needs at least 16",
+            self.disk.mib()
+        );
+        ensure!(
+            !self.boot_timeout.is_zero(),
+            "boot-timeout must be longer than nothing"
+        );
         Ok(())
     }
 
@@ -245,7 +259,9 @@ mod tests {
         assert_eq!(Config::parse(&shown).unwrap(), Config::default());
         // A `Config` of other values in every key would fail above; that no key is missing, below.
         let shown: toml::Table = toml::from_str(&shown).unwrap();
-        let error = toml::from_str::<Config>("no-such-key = 1").unwrap_err().to_string();
+        let error = toml::from_str::<Config>("no-such-key = 1")
+            .unwrap_err()
+            .to_string();
         let (_, known) = error.split_once("expected one of ").unwrap();
         for key in known.split(',').map(|key| key.trim().trim_matches('`')) {
             assert!(shown.contains_key(key), "{key} is not in dist/hyperd.toml");

@@ -32,7 +32,10 @@ impl ApiError {
     }
 
     pub fn unsupported(what: &str) -> Self {
-        Self::new(StatusCode::NOT_IMPLEMENTED, format!("{what} is not supported yet"))
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            format!("{what} is not supported yet"),
+        )
     }
 
     pub fn page_not_found() -> Self {

@@ -15,8 +15,20 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 const FILTERS: &[&str] = &[
-    "config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret",
-    "service", "type", "volume",
+    "config",
+    "container",
+    "daemon",
+    "event",
+    "image",
+    "label",
+    "network",
+    "node",
+    "plugin",
+    "scope",
+    "secret",
+    "service",
+    "type",
+    "volume",
 ];
 
 pub fn stream(call: &Call) -> Answer {
@@ -61,7 +73,9 @@ fn fits(filters: &Filters, event: &Event) -> bool {
     let attribute = |name: &str| event.attributes.get(name).map_or("", String::as_str);
     let named = |kind: &'static str| {
         filters.any(kind, |value| {
-            event.kind == kind && !value.is_empty() && (event.id.starts_with(value) || attribute("name") == value)
+            event.kind == kind
+                && !value.is_empty()
+                && (event.id.starts_with(value) || attribute("name") == value)
         })
     };
     let image = |value: &str| {
@@ -69,7 +83,9 @@ fn fits(filters: &Filters, event: &Event) -> bool {
             "image" => attribute("name"),
             _ => attribute("image"),
         };
-        let without_tag = of.rsplit_once(':').map_or(of, |(name, tag)| if tag.contains('/') { of } else { name });
+        let without_tag = of
+            .rsplit_once(':')
+            .map_or(of, |(name, tag)| if tag.contains('/') { of } else { name });
         of == value || without_tag == value || (event.kind == "image" && event.id == value)
     };
     // `exec_start: sh -c …` is found as `exec_start`.
@@ -79,9 +95,11 @@ fn fits(filters: &Filters, event: &Event) -> bool {
         && filters.any("scope", |value| value == "local")
         && named("container")
         && filters.any("image", image)
-        && ["config", "daemon", "network", "node", "plugin", "secret", "service", "volume"]
-            .iter()
-            .all(|kind| !filters.has(kind))
+        && [
+            "config", "daemon", "network", "node", "plugin", "secret", "service", "volume",
+        ]
+        .iter()
+        .all(|kind| !filters.has(kind))
         && filters.labels(&event.attributes)
 }
 
@@ -94,7 +112,11 @@ fn event_json(event: &Event) -> Value {
     // The old form, which docker still sends for containers and images.
     value["status"] = json!(event.action);
     value["id"] = json!(event.id);
-    if let Some(image) = event.attributes.get("image").filter(|_| event.kind == "container") {
+    if let Some(image) = event
+        .attributes
+        .get("image")
+        .filter(|_| event.kind == "container")
+    {
         value["from"] = json!(image);
     }
     value["Type"] = json!(event.kind);
@@ -117,7 +139,9 @@ mod tests {
             kind,
             action: action.to_owned(),
             id: "abc123".to_owned(),
-            attributes: attributes.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+            attributes: attributes
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
             at: DateTime::from_timestamp(5, 7).unwrap(),
         }
     }
@@ -173,7 +197,9 @@ mod tests {
     #[tokio::test]
     async fn a_past_end_ends_at_once() {
         let (_sender, events) = broadcast::channel::<Event>(4);
-        let lines: Vec<Bytes> = lines(events, Filters::default(), Some(Duration::ZERO)).collect().await;
+        let lines: Vec<Bytes> = lines(events, Filters::default(), Some(Duration::ZERO))
+            .collect()
+            .await;
         assert_eq!(lines, Vec::<Bytes>::new());
     }
 }

@@ -14,9 +14,11 @@ pub async fn plan(call: &Call, id: &str) -> Answer {
 /// Messages of the guest's kernel.
 pub async fn console(call: &Call, id: &str) -> Answer {
     let messages = call.engine().console(id, call.query.flag("follow")).await?;
-    let body = request::channel_body(messages, |batch: Vec<Bytes>| match <[Bytes; 1]>::try_from(batch) {
-        Ok([only]) => only,
-        Err(batch) => batch.concat().into(),
+    let body = request::channel_body(messages, |batch: Vec<Bytes>| {
+        match <[Bytes; 1]>::try_from(batch) {
+            Ok([only]) => only,
+            Err(batch) => batch.concat().into(),
+        }
     });
     Ok(request::of(StatusCode::OK, "text/plain; charset=utf-8", body))
 }

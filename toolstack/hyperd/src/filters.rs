@@ -23,7 +23,9 @@ enum Values {
 impl Filters {
     /// A filter that is not understood is refused: a client that removes what it has listed relies on it.
     pub fn of(query: &Query, known: &[&str]) -> Result<Self, ApiError> {
-        query.text("filters").map_or_else(|| Ok(Self::default()), |text| Self::parse(text, known))
+        query
+            .text("filters")
+            .map_or_else(|| Ok(Self::default()), |text| Self::parse(text, known))
     }
 
     pub fn parse(text: &str, known: &[&str]) -> Result<Self, ApiError> {
@@ -35,7 +37,11 @@ impl Filters {
                 return Err(ApiError::invalid(format!("invalid filter '{key}'")));
             }
             let list: Vec<String> = match of_key {
-                Values::Set(set) => set.into_iter().filter(|(_, on)| *on).map(|(value, _)| value).collect(),
+                Values::Set(set) => set
+                    .into_iter()
+                    .filter(|(_, on)| *on)
+                    .map(|(value, _)| value)
+                    .collect(),
                 Values::List(list) => list,
                 Values::Nothing => Vec::new(),
             };
@@ -82,7 +88,9 @@ impl Filters {
                 "0" | "false" | "False" | "FALSE" | "f" => Ok(Some(false)),
                 other => Err(ApiError::invalid(format!("invalid filter '{key}={other}'"))),
             },
-            _ => Err(ApiError::invalid(format!("invalid filter '{key}': it takes one value"))),
+            _ => Err(ApiError::invalid(format!(
+                "invalid filter '{key}': it takes one value"
+            ))),
         }
     }
 }
@@ -102,7 +110,10 @@ mod tests {
         assert_eq!(new.get("label"), ["a=1", "b"]);
         assert!(!new.has("name"));
         assert_eq!(Filters::parse("null", KNOWN).unwrap(), Filters::default());
-        assert_eq!(Filters::parse(r#"{"label":null}"#, KNOWN).unwrap(), Filters::default());
+        assert_eq!(
+            Filters::parse(r#"{"label":null}"#, KNOWN).unwrap(),
+            Filters::default()
+        );
     }
 
     #[test]

@@ -42,7 +42,13 @@ fn serve(framing: Framing) -> (UnixStream, Process) {
                 }
                 false => Client::Plain(Some(request.into_body())),
             };
-            Ok::<_, Infallible>(answer(client, framing.content_type(51), framing, output, Some(input)))
+            Ok::<_, Infallible>(answer(
+                client,
+                framing.content_type(51),
+                framing,
+                output,
+                Some(input),
+            ))
         }
     });
     tokio::spawn(
@@ -61,7 +67,8 @@ async fn read_head(client: &mut UnixStream) -> String {
     String::from_utf8(head).unwrap().to_ascii_lowercase()
 }
 
-const UPGRADE: &[u8] = b"POST /x HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}";
+const UPGRADE: &[u8] =
+    b"POST /x HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 2\r\n\r\n{}";
 
 #[tokio::test]
 async fn an_upgrade_is_answered_before_there_is_output() {
@@ -71,7 +78,10 @@ async fn an_upgrade_is_answered_before_there_is_output() {
     assert!(head.starts_with("http/1.1 101 switching protocols\r\n"), "{head}");
     assert!(head.contains("\r\nconnection: upgrade\r\n"), "{head}");
     assert!(head.contains("\r\nupgrade: tcp\r\n"), "{head}");
-    assert!(head.contains("application/vnd.docker.multiplexed-stream"), "{head}");
+    assert!(
+        head.contains("application/vnd.docker.multiplexed-stream"),
+        "{head}"
+    );
 
     process.output.send(stdout("hi")).await.unwrap();
     let mut frame = [0; 10];
@@ -132,7 +142,8 @@ async fn a_client_that_is_gone_lets_go_of_the_process() {
 #[tokio::test]
 async fn without_an_upgrade_the_output_is_the_body() {
     let (mut client, mut process) = serve(Framing::Raw);
-    let request = b"POST /x HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nin\r\n0\r\n\r\n";
+    let request =
+        b"POST /x HTTP/1.1\r\nHost: docker\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nin\r\n0\r\n\r\n";
     client.write_all(request).await.unwrap();
     let head = read_head(&mut client).await;
     assert!(head.starts_with("http/1.1 200 ok\r\n"), "{head}");

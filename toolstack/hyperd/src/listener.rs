@@ -28,7 +28,9 @@ pub fn lock(path: &Path) -> anyhow::Result<Lock> {
     match file.try_lock() {
         Ok(()) => Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => bail!("another hyperd runs already: it holds {}", path.display()),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", path.display()))
+        }
     }
 }
 
@@ -49,8 +51,13 @@ pub fn lock_path(socket: &Path) -> PathBuf {
 pub fn listen(path: &Path, group: Option<u32>) -> anyhow::Result<std::os::unix::net::UnixListener> {
     match fs::symlink_metadata(path) {
         Ok(there) => {
-            ensure!(there.file_type().is_socket(), "{} is in the way: it is not a socket", path.display());
-            fs::remove_file(path).with_context(|| format!("cannot remove the stale socket {}", path.display()))?;
+            ensure!(
+                there.file_type().is_socket(),
+                "{} is in the way: it is not a socket",
+                path.display()
+            );
+            fs::remove_file(path)
+                .with_context(|| format!("cannot remove the stale socket {}", path.display()))?;
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error).with_context(|| format!("cannot look at {}", path.display())),

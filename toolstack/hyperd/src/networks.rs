@@ -8,7 +8,9 @@ use crate::text;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const FILTERS: &[&str] = &["dangling", "driver", "id", "label", "label!", "name", "scope", "type", "until"];
+const FILTERS: &[&str] = &[
+    "dangling", "driver", "id", "label", "label!", "name", "scope", "type", "until",
+];
 
 /// The only one: a loopback for each guest and nothing else.
 const NONE: &str = "none";

@@ -34,15 +34,21 @@ impl Query {
     pub fn flag_or(&self, name: &str, default: bool) -> bool {
         match self.text(name) {
             None => default,
-            Some(text) => !matches!(text.trim().to_ascii_lowercase().as_str(), "" | "0" | "no" | "false" | "none"),
+            Some(text) => !matches!(
+                text.trim().to_ascii_lowercase().as_str(),
+                "" | "0" | "no" | "false" | "none"
+            ),
         }
     }
 
     pub fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, ApiError> {
         self.text(name)
             .map(|text| {
-                text.parse()
-                    .map_err(|_| ApiError::invalid(format!("invalid value for {name}: {text:?} is not a number that fits")))
+                text.parse().map_err(|_| {
+                    ApiError::invalid(format!(
+                        "invalid value for {name}: {text:?} is not a number that fits"
+                    ))
+                })
             })
             .transpose()
     }
@@ -51,9 +57,9 @@ impl Query {
     pub fn moment(&self, name: &str) -> Result<Option<DateTime<Utc>>, ApiError> {
         match self.text(name) {
             None | Some("0") => Ok(None),
-            Some(text) => parse_moment(text)
-                .map(Some)
-                .ok_or_else(|| ApiError::invalid(format!("invalid value for {name:?}: {text:?} is not a time"))),
+            Some(text) => parse_moment(text).map(Some).ok_or_else(|| {
+                ApiError::invalid(format!("invalid value for {name:?}: {text:?} is not a time"))
+            }),
         }
     }
 }
@@ -111,8 +117,14 @@ mod tests {
         let show = |text: &str| parse_moment(text).map(|at| at.to_rfc3339());
         assert_eq!(show("1136073600").unwrap(), "2006-01-01T00:00:00+00:00");
         assert_eq!(show("1136073600.5").unwrap(), "2006-01-01T00:00:00.500+00:00");
-        assert_eq!(show("1136073600.000000001").unwrap(), "2006-01-01T00:00:00.000000001+00:00");
-        assert_eq!(show("2006-01-01T02:00:00+02:00").unwrap(), "2006-01-01T00:00:00+00:00");
+        assert_eq!(
+            show("1136073600.000000001").unwrap(),
+            "2006-01-01T00:00:00.000000001+00:00"
+        );
+        assert_eq!(
+            show("2006-01-01T02:00:00+02:00").unwrap(),
+            "2006-01-01T00:00:00+00:00"
+        );
         for bad in ["", "x", "1.x", "1.0000000001", "99999999999999999999"] {
             assert_eq!(show(bad), None, "{bad}");
         }

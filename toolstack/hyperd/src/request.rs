@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use serde::de::DeserializeOwned;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -22,14 +22,24 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 pub async fn read(body: Incoming) -> Result<Bytes, ApiError> {
     let collected = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY_BYTES).collect())
         .await
-        .map_err(|_| ApiError::new(StatusCode::REQUEST_TIMEOUT, "the body of the request did not come"))?;
+        .map_err(|_| {
+            ApiError::new(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body of the request did not come",
+            )
+        })?;
     match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("the body of the request is longer than {} MiB", MAX_BODY_BYTES >> 20),
+            format!(
+                "the body of the request is longer than {} MiB",
+                MAX_BODY_BYTES >> 20
+            ),
         )),
-        Err(error) => Err(ApiError::invalid(format!("the body of the request cannot be read: {error}"))),
+        Err(error) => Err(ApiError::invalid(format!(
+            "the body of the request cannot be read: {error}"
+        ))),
     }
 }
 
@@ -72,9 +82,10 @@ pub fn ok_json(value: &impl Serialize) -> Response<Body> {
 pub fn of(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        header::HeaderValue::from_static(content_type),
+    );
     response
 }
 
@@ -94,7 +105,7 @@ pub fn stream_body(parts: impl Stream<Item = Bytes> + Send + 'static) -> Body {
 
 /// All that comes through a channel: what has piled up is put together by `join`, so that many small messages cost
 /// one write.
-pub fn channel_body<T, F>(receiver: mpsc::Receiver<T>, mut join: F) -> Body
+pub fn channel_body<T, F>(receiver: mpsc::Receiver<T>, join: F) -> Body
 where
     T: Send + 'static,
     F: FnMut(Vec<T>) -> Bytes + Send + 'static,
@@ -107,7 +118,7 @@ where
             _ => Some((batch, receiver)),
         }
     });
-    let parts = batches.map(move |batch| join(batch));
+    let parts = batches.map(join);
     // An empty part would end a chunked body.
     stream_body(parts.filter(|bytes| std::future::ready(!bytes.is_empty())))
 }
@@ -121,7 +132,12 @@ mod tests {
         assert_eq!(parse_json::<u8>(b"").unwrap(), None);
         assert_eq!(parse_json::<u8>(b" \n").unwrap(), None);
         assert_eq!(parse_json::<u8>(b"7").unwrap(), Some(7));
-        assert!(parse_json::<u8>(b"{").unwrap_err().message.starts_with("invalid JSON: "));
+        assert!(
+            parse_json::<u8>(b"{")
+                .unwrap_err()
+                .message
+                .starts_with("invalid JSON: ")
+        );
     }
 
     #[tokio::test]
@@ -133,5 +149,39 @@ mod tests {
         drop(sender);
         let body = channel_body(receiver, Bytes::from);
         assert_eq!(body.collect().await.unwrap().to_bytes().as_ref(), [1, 2, 3]);
+    }
+
+    /// `docker run` starts the container only once it has seen the head of the answer to its wait.
+    #[tokio::test]
+    async fn the_head_goes_out_before_the_body_is_known() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut client, server) = tokio::net::UnixStream::pair().unwrap();
+        let (parts, receiver) = mpsc::channel::<Bytes>(1);
+        let receiver = std::sync::Mutex::new(Some(receiver));
+        let service = hyper::service::service_fn(move |_: hyper::Request<Incoming>| {
+            let receiver = receiver.lock().unwrap().take().unwrap();
+            let body = channel_body(receiver, |batch| batch.concat().into());
+            std::future::ready(Ok::<_, Infallible>(of(StatusCode::OK, "application/json", body)))
+        });
+        let connection = hyper::server::conn::http1::Builder::new()
+            .serve_connection(hyper_util::rt::TokioIo::new(server), service);
+        let connection = tokio::spawn(connection);
+        client
+            .write_all(b"POST /wait HTTP/1.1\r\nHost: docker\r\n\r\n")
+            .await
+            .unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"));
+        parts.send(Bytes::from_static(b"{}\n")).await.unwrap();
+        let mut part = [0; 8];
+        client.read_exact(&mut part).await.unwrap();
+        assert_eq!(&part, b"3\r\n{}\n\r\n");
+        // A client that leaves is noticed while the body is awaited, and the body dropped.
+        drop(client);
+        parts.closed().await;
+        let _ = connection.await;
     }
 }

@@ -66,7 +66,8 @@ pub enum ImageRoute {
 pub fn split_version(path: &str) -> Result<(u32, &str), ApiError> {
     let versioned = path.strip_prefix("/v").and_then(|rest| {
         let (version, _) = rest.split_once('/')?;
-        let looks = version.contains('.') && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let looks =
+            version.contains('.') && version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         looks.then(|| (version, &rest[version.len()..]))
     });
     let Some((version, rest)) = versioned else {
@@ -107,7 +108,9 @@ pub fn route(method: &Method, path: &str) -> Route {
         ["exec", rest @ ..] => exec(method, rest),
         ["images", rest @ ..] => image(method, rest),
         ["hyper", "v1", "containers", id, "plan"] if method == Method::GET => Route::Plan((*id).to_owned()),
-        ["hyper", "v1", "containers", id, "console"] if method == Method::GET => Route::Console((*id).to_owned()),
+        ["hyper", "v1", "containers", id, "console"] if method == Method::GET => {
+            Route::Console((*id).to_owned())
+        }
         other => system(method, other),
     }
 }
@@ -139,7 +142,9 @@ fn container(method: &Method, rest: &[&str]) -> Route {
         ("GET", [_, "changes"]) => Route::Unsupported("listing the changes of a container's files"),
         ("GET", [_, "export"]) => Route::Unsupported("exporting a container's files"),
         ("POST", [_, "update"]) => Route::Unsupported("changing the limits of a container"),
-        ("HEAD" | "GET" | "PUT", [_, "archive"]) => Route::Unsupported("copying files from and to a container"),
+        ("HEAD" | "GET" | "PUT", [_, "archive"]) => {
+            Route::Unsupported("copying files from and to a container")
+        }
         (_, [_, "checkpoints", ..]) => Route::Unsupported("checkpointing a container"),
         _ => Route::Unknown,
     }
@@ -196,9 +201,13 @@ fn system(method: &Method, path: &[&str]) -> Route {
         (_, ["networks", ..]) => Route::Unsupported("managing networks"),
         (_, ["volumes", ..]) => Route::Unsupported("managing volumes"),
         (_, ["plugins", ..]) => Route::Unsupported("managing plugins"),
-        (_, ["swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs", ..]) => {
-            Route::Unsupported("swarm mode")
-        }
+        (
+            _,
+            [
+                "swarm" | "nodes" | "services" | "tasks" | "secrets" | "configs",
+                ..,
+            ],
+        ) => Route::Unsupported("swarm mode"),
         (_, ["distribution", _, ..]) => Route::Unsupported("asking a registry about an image"),
         _ => Route::Unknown,
     }

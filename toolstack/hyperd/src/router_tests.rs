@@ -33,12 +33,18 @@ fn versions() {
 fn image_names_contain_slashes() {
     let image = |to, name: &str| Route::Image(to, name.to_owned());
     assert_eq!(get("/images/busybox/json"), image(ImageRoute::Inspect, "busybox"));
-    assert_eq!(get("/images/a:5000/b/c:1/json"), image(ImageRoute::Inspect, "a:5000/b/c:1"));
+    assert_eq!(
+        get("/images/a:5000/b/c:1/json"),
+        image(ImageRoute::Inspect, "a:5000/b/c:1")
+    );
     assert_eq!(get("/images/a%2Fb%3A1/json"), image(ImageRoute::Inspect, "a/b:1"));
     assert_eq!(get("/images/json/json"), image(ImageRoute::Inspect, "json"));
     assert_eq!(get("/images/a/history"), image(ImageRoute::History, "a"));
     assert_eq!(post("/images/a/b/tag"), image(ImageRoute::Tag, "a/b"));
-    assert_eq!(route(&Method::DELETE, "/images/a/b@sha256:12"), image(ImageRoute::Remove, "a/b@sha256:12"));
+    assert_eq!(
+        route(&Method::DELETE, "/images/a/b@sha256:12"),
+        image(ImageRoute::Remove, "a/b@sha256:12")
+    );
     assert_eq!(post("/images/a/b/push"), Route::Unsupported("pushing an image"));
     assert_eq!(get("/images/json"), Route::ImageList);
     assert_eq!(post("/images/create"), Route::ImageCreate);
@@ -51,15 +57,29 @@ fn everything_else() {
     let container = |to| Route::Container(to, "web".to_owned());
     assert_eq!(get("/containers/web/json"), container(ContainerRoute::Inspect));
     assert_eq!(post("/containers/web/attach"), container(ContainerRoute::Attach));
-    assert_eq!(route(&Method::DELETE, "/containers/web"), container(ContainerRoute::Remove));
+    assert_eq!(
+        route(&Method::DELETE, "/containers/web"),
+        container(ContainerRoute::Remove)
+    );
     assert_eq!(post("/containers/create"), Route::ContainerCreate);
     assert_eq!(get("/containers/json"), Route::ContainerList);
     assert_eq!(get("/exec/1/json"), Route::ExecInspect("1".to_owned()));
-    assert_eq!(get("/hyper/v1/containers/web/plan"), Route::Plan("web".to_owned()));
+    assert_eq!(
+        get("/hyper/v1/containers/web/plan"),
+        Route::Plan("web".to_owned())
+    );
     assert_eq!(route(&Method::HEAD, "/_ping"), Route::Ping);
     assert_eq!(post("/build"), Route::Unsupported("building images"));
     assert_eq!(post("/networks/create"), Route::Unsupported("managing networks"));
-    for unknown in ["/", "/grpc", "/session", "/containers", "/containers/web", "/nothing", "/images/%zz/json"] {
+    for unknown in [
+        "/",
+        "/grpc",
+        "/session",
+        "/containers",
+        "/containers/web",
+        "/nothing",
+        "/images/%zz/json",
+    ] {
         assert_eq!(get(unknown), Route::Unknown, "{unknown}");
     }
     assert_eq!(post("/grpc"), Route::Unknown);

@@ -59,7 +59,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     let _ = std::fs::remove_file(&config.socket);
-    if tokio::time::timeout(CLOSE_TIMEOUT, app.engine.close()).await.is_err() {
+    if tokio::time::timeout(CLOSE_TIMEOUT, app.engine.close())
+        .await
+        .is_err()
+    {
         tracing::warn!("the engine did not let go in time");
     }
     tracing::info!("hyperd ends; guests run on");

@@ -125,7 +125,12 @@ fn info_json(summary: &HostSummary, host: &Host) -> Value {
     let index_configs: serde_json::Map<String, Value> = host
         .insecure_registries
         .iter()
-        .map(|name| (name.clone(), json!({ "Name": name, "Mirrors": [], "Secure": false, "Official": false })))
+        .map(|name| {
+            (
+                name.clone(),
+                json!({ "Name": name, "Mirrors": [], "Secure": false, "Official": false }),
+            )
+        })
         .chain([(
             "docker.io".to_owned(),
             json!({ "Name": "docker.io", "Mirrors": [], "Secure": true, "Official": true }),
@@ -267,7 +272,10 @@ mod tests {
         assert_eq!(info["NCPU"], 4);
         assert_eq!(info["MemTotal"], 8u64 << 30);
         assert_eq!(info["DockerRootDir"], "/var/lib/hyper");
-        assert_eq!(info["RegistryConfig"]["IndexConfigs"]["registry:5000"]["Secure"], false);
+        assert_eq!(
+            info["RegistryConfig"]["IndexConfigs"]["registry:5000"]["Secure"],
+            false
+        );
         assert_eq!(info["Xen"]["DefaultGuestType"], "pvh");
         assert_eq!(info["Runtimes"]["hyper"]["path"], "hyperd");
     }
@@ -283,7 +291,10 @@ mod tests {
     #[test]
     fn os_release_values() {
         let text = "NAME=\"Debian\"\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\nVERSION_ID=13\n";
-        assert_eq!(os_release(text, "PRETTY_NAME").unwrap(), "Debian GNU/Linux 13 (trixie)");
+        assert_eq!(
+            os_release(text, "PRETTY_NAME").unwrap(),
+            "Debian GNU/Linux 13 (trixie)"
+        );
         assert_eq!(os_release(text, "VERSION_ID").unwrap(), "13");
         assert_eq!(os_release(text, "MISSING"), None);
     }

@@ -56,7 +56,11 @@ pub fn size(bytes: u64) -> String {
         unit += 1;
     }
     // Go's %.4g.
-    let digits_before = if value < 1.0 { 1 } else { value.log10() as usize + 1 };
+    let digits_before = if value < 1.0 {
+        1
+    } else {
+        value.log10() as usize + 1
+    };
     let text = format!("{value:.*}", 4usize.saturating_sub(digits_before));
     let text = match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.'),
@@ -116,7 +120,10 @@ mod tests {
         let at = DateTime::from_timestamp(1_136_073_600, 120_000_000).unwrap();
         assert_eq!(moment(at), "2006-01-01T00:00:00.12Z");
         assert_eq!(log_moment(at), "2006-01-01T00:00:00.120000000Z");
-        assert_eq!(moment(DateTime::from_timestamp(0, 0).unwrap()), "1970-01-01T00:00:00Z");
+        assert_eq!(
+            moment(DateTime::from_timestamp(0, 0).unwrap()),
+            "1970-01-01T00:00:00Z"
+        );
         assert_eq!(moment_or_never(None), NEVER);
     }
 
@@ -134,7 +141,10 @@ mod tests {
             assert_eq!(size(bytes), expected);
         }
         let bar = progress_bar(1_048_576, 2_097_152);
-        assert_eq!(bar, format!("[{}>{}]  1.049MB/2.097MB", "=".repeat(25), " ".repeat(25)));
+        assert_eq!(
+            bar,
+            format!("[{}>{}]  1.049MB/2.097MB", "=".repeat(25), " ".repeat(25))
+        );
         assert_eq!(progress_bar(5, 0), "      5B");
     }
 

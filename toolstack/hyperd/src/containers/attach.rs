@@ -18,7 +18,9 @@ fn options(query: &Query) -> Result<AttachOptions, ApiError> {
         stream: query.flag("stream"),
     };
     if !options.logs && !options.stream {
-        return Err(ApiError::invalid("attach without stream and logs has nothing to do: set one of them"));
+        return Err(ApiError::invalid(
+            "attach without stream and logs has nothing to do: set one of them",
+        ));
     }
     Ok(options)
 }
@@ -33,7 +35,13 @@ pub async fn attach(mut call: Call, id: String) -> Answer {
         true => Client::Upgrades(hyper::upgrade::on(&mut call.request)),
         false => Client::Plain(Some(call.request.into_body())),
     };
-    Ok(hijack::answer(client, content_type, framing, attachment.output, attachment.input))
+    Ok(hijack::answer(
+        client,
+        content_type,
+        framing,
+        attachment.output,
+        attachment.input,
+    ))
 }
 
 pub async fn resize(call: &Call, id: &str) -> Answer {

@@ -74,17 +74,24 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
 fn stop_timeout(seconds: i64) -> Result<u32, ApiError> {
     match seconds {
         -1 => Ok(NEVER_KILL),
-        other => u32::try_from(other).map_err(|_| ApiError::invalid(format!("invalid stop timeout: {other}"))),
+        other => {
+            u32::try_from(other).map_err(|_| ApiError::invalid(format!("invalid stop timeout: {other}")))
+        }
     }
 }
 
 fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
     let annotations = host.annotations.unwrap_or_default();
-    let guest_type = annotations.get(TYPE_ANNOTATION).map(|text| text.parse::<GuestType>()).transpose()?;
+    let guest_type = annotations
+        .get(TYPE_ANNOTATION)
+        .map(|text| text.parse::<GuestType>())
+        .transpose()?;
     let auto_remove = host.auto_remove.unwrap_or_default();
     let restart_policy = restart_policy(host.restart_policy.unwrap_or_default())?;
     if auto_remove && !["", "no"].contains(&restart_policy.name.as_str()) {
-        return Err(ApiError::invalid("can't create 'AutoRemove' container with restart policy"));
+        return Err(ApiError::invalid(
+            "can't create 'AutoRemove' container with restart policy",
+        ));
     }
     let mode = host.network_mode.unwrap_or_default();
     let mut tmpfs = host.tmpfs.unwrap_or_default();
@@ -108,7 +115,12 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         dns: host.dns.unwrap_or_default(),
         dns_search: host.dns_search.unwrap_or_default(),
         dns_options: host.dns_options.unwrap_or_default(),
-        ulimits: host.ulimits.unwrap_or_default().into_iter().map(ulimit).collect::<Result<_, _>>()?,
+        ulimits: host
+            .ulimits
+            .unwrap_or_default()
+            .into_iter()
+            .map(ulimit)
+            .collect::<Result<_, _>>()?,
         sysctls: host.sysctls.unwrap_or_default(),
         shm_bytes: not_negative("ShmSize", host.shm_size)?,
         init: host.init.unwrap_or_default(),
@@ -120,7 +132,8 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
 
 fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
     let value = value.unwrap_or_default();
-    u64::try_from(value).map_err(|_| ApiError::invalid(format!("invalid {what}: {value} must not be negative")))
+    u64::try_from(value)
+        .map_err(|_| ApiError::invalid(format!("invalid {what}: {value} must not be negative")))
 }
 
 fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
@@ -173,7 +186,9 @@ fn ulimit(limit: super::body::Ulimit) -> Result<Ulimit, ApiError> {
 fn tmpfs_mount(mount: Mount) -> Result<(String, String), ApiError> {
     let kind = mount.r#type.unwrap_or_default();
     if kind != "tmpfs" {
-        return Err(ApiError::invalid(format!("mounts of type {kind:?} are not supported yet")));
+        return Err(ApiError::invalid(format!(
+            "mounts of type {kind:?} are not supported yet"
+        )));
     }
     let target = mount.target.unwrap_or_default();
     if !target.starts_with('/') {

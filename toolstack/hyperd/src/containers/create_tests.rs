@@ -71,7 +71,11 @@ fn every_field_may_be_null() {
         panic!()
     };
     let nulls = |fields: &serde_json::Map<String, Value>| -> Value {
-        fields.keys().map(|key| (key.clone(), Value::Null)).collect::<serde_json::Map<_, _>>().into()
+        fields
+            .keys()
+            .map(|key| (key.clone(), Value::Null))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     };
     let mut body = nulls(&fields);
     body["HostConfig"] = nulls(fields["HostConfig"].as_object().unwrap());
@@ -116,9 +120,18 @@ fn the_hosts_part() {
 fn what_cannot_be_done_is_refused() {
     for (asked, reason) in [
         (json!({ "Binds": ["/a:/b"] }), "bind mounts are not supported yet"),
-        (json!({ "Mounts": [{ "Type": "bind", "Target": "/t" }] }), "mounts of type \"bind\""),
-        (json!({ "Mounts": [{ "Type": "tmpfs", "Target": "t" }] }), "absolute path"),
-        (json!({ "PortBindings": { "80/tcp": [{ "HostPort": "80" }] } }), "published ports are not supported yet"),
+        (
+            json!({ "Mounts": [{ "Type": "bind", "Target": "/t" }] }),
+            "mounts of type \"bind\"",
+        ),
+        (
+            json!({ "Mounts": [{ "Type": "tmpfs", "Target": "t" }] }),
+            "absolute path",
+        ),
+        (
+            json!({ "PortBindings": { "80/tcp": [{ "HostPort": "80" }] } }),
+            "published ports are not supported yet",
+        ),
         (json!({ "PublishAllPorts": true }), "published ports"),
         (json!({ "Links": ["db"] }), "links"),
         (json!({ "Devices": [{}] }), "devices of the host"),
@@ -129,18 +142,45 @@ fn what_cannot_be_done_is_refused() {
         (json!({ "IpcMode": "host" }), "ipc mode"),
         (json!({ "UTSMode": "host" }), "uts mode"),
         (json!({ "UsernsMode": "host" }), "user namespace mode"),
-        (json!({ "NetworkMode": "host" }), "network \"host\" is not supported"),
+        (
+            json!({ "NetworkMode": "host" }),
+            "network \"host\" is not supported",
+        ),
         (json!({ "NetworkMode": "container:x" }), "network \"container:x\""),
-        (json!({ "Memory": 6 << 20 }), "Minimum memory limit allowed is 32MB"),
+        (
+            json!({ "Memory": 6 << 20 }),
+            "Minimum memory limit allowed is 32MB",
+        ),
         (json!({ "Memory": -5 }), "invalid Memory"),
         (json!({ "NanoCpus": -5 }), "invalid NanoCpus"),
-        (json!({ "LogConfig": { "Type": "syslog" } }), "no log driver named 'syslog'"),
-        (json!({ "Runtime": "kata" }), "unknown or invalid runtime name: kata"),
-        (json!({ "Annotations": { "hyper.type": "hvm" } }), "guest type \"hvm\" is unknown"),
-        (json!({ "RestartPolicy": { "Name": "maybe" } }), "unknown policy 'maybe'"),
-        (json!({ "RestartPolicy": { "Name": "always", "MaximumRetryCount": 1 } }), "only be used with 'on-failure'"),
-        (json!({ "AutoRemove": true, "RestartPolicy": { "Name": "always" } }), "'AutoRemove' container with restart"),
-        (json!({ "Ulimits": [{ "Name": "nofile", "Soft": 2, "Hard": 1 }] }), "soft limit"),
+        (
+            json!({ "LogConfig": { "Type": "syslog" } }),
+            "no log driver named 'syslog'",
+        ),
+        (
+            json!({ "Runtime": "kata" }),
+            "unknown or invalid runtime name: kata",
+        ),
+        (
+            json!({ "Annotations": { "hyper.type": "hvm" } }),
+            "guest type \"hvm\" is unknown",
+        ),
+        (
+            json!({ "RestartPolicy": { "Name": "maybe" } }),
+            "unknown policy 'maybe'",
+        ),
+        (
+            json!({ "RestartPolicy": { "Name": "always", "MaximumRetryCount": 1 } }),
+            "only be used with 'on-failure'",
+        ),
+        (
+            json!({ "AutoRemove": true, "RestartPolicy": { "Name": "always" } }),
+            "'AutoRemove' container with restart",
+        ),
+        (
+            json!({ "Ulimits": [{ "Name": "nofile", "Soft": 2, "Hard": 1 }] }),
+            "soft limit",
+        ),
         (json!({ "StorageOpt": { "size": "1g" } }), "storage options"),
     ] {
         let message = host(asked.clone()).unwrap_err();
@@ -163,14 +203,21 @@ fn what_has_no_effect_is_said() {
     let (_, warnings) = read(body).unwrap();
     assert_eq!(warnings.len(), 4, "{warnings:?}");
     assert!(warnings.iter().any(|warning| warning.contains("pinning")));
-    let none = json!({ "Image": "x", "Healthcheck": { "Test": ["NONE"] }, "HostConfig": { "PidsLimit": -1 } });
+    let none =
+        json!({ "Image": "x", "Healthcheck": { "Test": ["NONE"] }, "HostConfig": { "PidsLimit": -1 } });
     assert_eq!(read(none).unwrap().1, Vec::<String>::new());
 }
 
 #[test]
 fn an_endless_stop_timeout() {
-    assert_eq!(request(json!({ "Image": "x", "StopTimeout": -1 })).stop_timeout_seconds, Some(NEVER_KILL));
-    assert_eq!(request(json!({ "Image": "x", "StopTimeout": 3 })).stop_timeout_seconds, Some(3));
+    assert_eq!(
+        request(json!({ "Image": "x", "StopTimeout": -1 })).stop_timeout_seconds,
+        Some(NEVER_KILL)
+    );
+    assert_eq!(
+        request(json!({ "Image": "x", "StopTimeout": 3 })).stop_timeout_seconds,
+        Some(3)
+    );
 }
 
 proptest! {

@@ -78,7 +78,9 @@ pub async fn start(call: Call, id: String) -> Answer {
     let detach = body.detach == Some(true);
     let tty = body.tty == Some(true);
     let size = match body.console_size.as_deref() {
-        Some([rows, columns]) if tty && *rows > 0 && *columns > 0 => Some(super::window_size(*rows, *columns)?),
+        Some([rows, columns]) if tty && *rows > 0 && *columns > 0 => {
+            Some(super::window_size(*rows, *columns)?)
+        }
         _ => None,
     };
     let attachment = match app.engine.exec_start(&id, size).await {
@@ -91,7 +93,13 @@ pub async fn start(call: Call, id: String) -> Answer {
     }
     let framing = Framing::of(tty);
     let content_type = framing.content_type(api_minor);
-    Ok(hijack::answer(client, content_type, framing, attachment.output, attachment.input))
+    Ok(hijack::answer(
+        client,
+        content_type,
+        framing,
+        attachment.output,
+        attachment.input,
+    ))
 }
 
 fn is_of_command(kind: ErrorKind) -> bool {

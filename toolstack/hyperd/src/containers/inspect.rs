@@ -81,12 +81,20 @@ fn state_json(state: &State) -> Value {
 
 /// Go writes an empty slice that was never set as null.
 fn list(words: &[String]) -> Value {
-    if words.is_empty() { Value::Null } else { json!(words) }
+    if words.is_empty() {
+        Value::Null
+    } else {
+        json!(words)
+    }
 }
 
 /// A set as Go writes it.
 fn set(names: &[String]) -> Value {
-    names.iter().map(|name| (name.clone(), json!({}))).collect::<Map<_, _>>().into()
+    names
+        .iter()
+        .map(|name| (name.clone(), json!({})))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn config_json(config: &Config) -> Value {
@@ -116,7 +124,11 @@ fn config_json(config: &Config) -> Value {
         value["StopSignal"] = json!(config.stop_signal);
     }
     if let Some(seconds) = config.stop_timeout_seconds {
-        value["StopTimeout"] = if seconds == NEVER_KILL { json!(-1) } else { json!(seconds) };
+        value["StopTimeout"] = if seconds == NEVER_KILL {
+            json!(-1)
+        } else {
+            json!(seconds)
+        };
     }
     value
 }

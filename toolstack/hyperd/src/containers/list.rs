@@ -11,22 +11,53 @@ use engine::{Container, Status};
 use serde_json::{Value, json};
 
 const FILTERS: &[&str] = &[
-    "ancestor", "before", "expose", "exited", "health", "id", "is-task", "isolation", "label", "label!", "name",
-    "network", "publish", "since", "status", "volume",
+    "ancestor",
+    "before",
+    "expose",
+    "exited",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "label!",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
 ];
 
-const STATUSES: [&str; 7] = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
+const STATUSES: [&str; 7] = [
+    "created",
+    "dead",
+    "exited",
+    "paused",
+    "removing",
+    "restarting",
+    "running",
+];
 
 pub fn list(call: &Call) -> Answer {
     let engine = call.engine();
     let filters = Filters::of(&call.query, FILTERS)?;
     let selection = Selection {
         all: call.query.flag("all"),
-        limit: call.query.number::<i64>("limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|n| *n > 0),
+        limit: call
+            .query
+            .number::<i64>("limit")?
+            .and_then(|limit| usize::try_from(limit).ok())
+            .filter(|n| *n > 0),
         ancestors: filters
             .get("ancestor")
             .iter()
-            .map(|name| engine.images().find(name).map_or_else(|_| name.clone(), |image| image.id))
+            .map(|name| {
+                engine
+                    .images()
+                    .find(name)
+                    .map_or_else(|_| name.clone(), |image| image.id)
+            })
             .collect(),
         before: created_at(call, filters.get("before"))?,
         since: created_at(call, filters.get("since"))?,
@@ -35,7 +66,10 @@ pub fn list(call: &Call) -> Answer {
     let chosen = selection.choose(engine.containers())?;
     let now = Utc::now();
     let size = call.query.flag("size");
-    let list: Vec<Value> = chosen.iter().map(|container| container_json(container, now, size)).collect();
+    let list: Vec<Value> = chosen
+        .iter()
+        .map(|container| container_json(container, now, size))
+        .collect();
     Ok(request::ok_json(&list))
 }
 
@@ -44,7 +78,9 @@ fn created_at(call: &Call, names: &[String]) -> Result<Option<DateTime<Utc>>, Ap
     match names {
         [] => Ok(None),
         [name] => Ok(Some(super::find(call, name)?.created_at)),
-        _ => Err(ApiError::invalid("the filters before and since take one container")),
+        _ => Err(ApiError::invalid(
+            "the filters before and since take one container",
+        )),
     }
 }
 
@@ -63,7 +99,12 @@ struct Selection {
 impl Selection {
     /// Of all containers, the newest first.
     fn choose(&self, containers: Vec<Container>) -> Result<Vec<Container>, ApiError> {
-        if let Some(unknown) = self.filters.get("status").iter().find(|status| !STATUSES.contains(&status.as_str())) {
+        if let Some(unknown) = self
+            .filters
+            .get("status")
+            .iter()
+            .find(|status| !STATUSES.contains(&status.as_str()))
+        {
             return Err(ApiError::invalid(format!("invalid filter 'status={unknown}'")));
         }
         let mut codes = Vec::new();
@@ -127,7 +168,11 @@ pub fn status_text(container: &Container, now: DateTime<Utc>) -> String {
     match state.status {
         Status::Running => format!("Up {}", since(state.started_at)),
         Status::Paused => format!("Up {} (Paused)", since(state.started_at)),
-        Status::Restarting => format!("Restarting ({}) {} ago", state.exit_code, since(state.finished_at)),
+        Status::Restarting => format!(
+            "Restarting ({}) {} ago",
+            state.exit_code,
+            since(state.finished_at)
+        ),
         Status::Removing => "Removal In Progress".to_owned(),
         Status::Dead => "Dead".to_owned(),
         Status::Created => "Created".to_owned(),
@@ -136,9 +181,11 @@ pub fn status_text(container: &Container, now: DateTime<Utc>) -> String {
 }
 
 fn command(container: &Container) -> String {
-    let quoted = container.config.args().into_iter().enumerate().map(|(at, word)| match at > 0 && word.contains(' ') {
-        true => format!("'{word}'"),
-        false => word,
+    let quoted = container.config.args().into_iter().enumerate().map(|(at, word)| {
+        match at > 0 && word.contains(' ') {
+            true => format!("'{word}'"),
+            false => word,
+        }
     });
     quoted.collect::<Vec<_>>().join(" ")
 }

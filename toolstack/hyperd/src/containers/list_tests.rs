@@ -8,7 +8,10 @@ fn at(seconds: i64) -> DateTime<Utc> {
 pub fn container(name: &str, status: Status, exit_code: i32) -> Container {
     let ran = status != Status::Created;
     Container {
-        id: format!("{:0<64}", name.bytes().map(|byte| format!("{byte:x}")).collect::<String>()),
+        id: format!(
+            "{:0<64}",
+            name.bytes().map(|byte| format!("{byte:x}")).collect::<String>()
+        ),
         name: name.to_owned(),
         created_at: at(name.len() as i64),
         image_id: "sha256:aa".to_owned(),
@@ -52,14 +55,23 @@ fn filtered(all: bool, filters: &str) -> Vec<String> {
 fn selections() {
     assert_eq!(filtered(false, "{}"), ["web", "pause"]);
     assert_eq!(filtered(true, "{}").len(), 4);
-    assert_eq!(filtered(false, r#"{"status":["exited","created"]}"#), ["db-1", "job"]);
+    assert_eq!(
+        filtered(false, r#"{"status":["exited","created"]}"#),
+        ["db-1", "job"]
+    );
     assert_eq!(filtered(true, r#"{"exited":["3"]}"#), ["db-1"]);
     assert_eq!(filtered(true, r#"{"exited":["0"]}"#), Vec::<String>::new());
     assert_eq!(filtered(true, r#"{"name":["^/db"]}"#), ["db-1"]);
-    assert_eq!(filtered(true, r#"{"name":["e","^job$"]}"#), ["web", "job", "pause"]);
+    assert_eq!(
+        filtered(true, r#"{"name":["e","^job$"]}"#),
+        ["web", "job", "pause"]
+    );
     assert_eq!(filtered(true, r#"{"id":["776562"]}"#), ["web"]);
     assert_eq!(filtered(true, r#"{"label":["app=job"]}"#), ["job"]);
-    assert_eq!(filtered(true, r#"{"label":["app","other"]}"#), Vec::<String>::new());
+    assert_eq!(
+        filtered(true, r#"{"label":["app","other"]}"#),
+        Vec::<String>::new()
+    );
     assert_eq!(filtered(true, r#"{"volume":["v"]}"#), Vec::<String>::new());
     assert_eq!(filtered(true, r#"{"health":["none"]}"#).len(), 4);
     let limited = Selection {
@@ -84,12 +96,23 @@ fn selections() {
 
 #[test]
 fn bad_values_are_refused() {
-    for filters in [r#"{"status":["up"]}"#, r#"{"exited":["x"]}"#, r#"{"is-task":["maybe"]}"#] {
+    for filters in [
+        r#"{"status":["up"]}"#,
+        r#"{"exited":["x"]}"#,
+        r#"{"is-task":["maybe"]}"#,
+    ] {
         let selection = Selection {
             filters: Filters::parse(filters, FILTERS).unwrap(),
             ..Selection::default()
         };
-        assert!(selection.choose(Vec::new()).unwrap_err().message.starts_with("invalid filter"), "{filters}");
+        assert!(
+            selection
+                .choose(Vec::new())
+                .unwrap_err()
+                .message
+                .starts_with("invalid filter"),
+            "{filters}"
+        );
     }
 }
 

@@ -20,7 +20,11 @@ pub async fn logs(call: &Call, id: &str) -> Answer {
     };
     let entries = call.engine().logs(&container.id, options).await?;
     let body = request::channel_body(entries, move |batch| writer.write(batch));
-    Ok(request::of(StatusCode::OK, writer.framing.content_type(call.api_minor), body))
+    Ok(request::of(
+        StatusCode::OK,
+        writer.framing.content_type(call.api_minor),
+        body,
+    ))
 }
 
 fn options(query: &Query) -> Result<LogOptions, ApiError> {
@@ -34,7 +38,9 @@ fn options(query: &Query) -> Result<LogOptions, ApiError> {
         until: query.moment("until")?,
     };
     if !options.stdout && !options.stderr {
-        return Err(ApiError::invalid("Bad parameters: you must choose at least one stream"));
+        return Err(ApiError::invalid(
+            "Bad parameters: you must choose at least one stream",
+        ));
     }
     Ok(options)
 }
@@ -69,7 +75,12 @@ impl Writer {
         // Labels of the container that a log option names would stand here.
         let details = if self.details { " " } else { "" };
         let stream = frames::stream_number(entry.source);
-        frames::put(out, self.framing, stream, &[time.as_bytes(), details.as_bytes(), &entry.bytes]);
+        frames::put(
+            out,
+            self.framing,
+            stream,
+            &[time.as_bytes(), details.as_bytes(), &entry.bytes],
+        );
     }
 }
 
@@ -109,7 +120,10 @@ mod tests {
             timestamps: false,
             details: true,
         };
-        assert_eq!(writer.write(vec![entry(Source::Stdout, "a\n"), entry(Source::Stdout, "b")]), " a\n b");
+        assert_eq!(
+            writer.write(vec![entry(Source::Stdout, "a\n"), entry(Source::Stdout, "b")]),
+            " a\n b"
+        );
     }
 
     #[test]
@@ -119,6 +133,11 @@ mod tests {
         assert_eq!(of("stdout=1&tail=20").unwrap().tail, Some(20));
         assert_eq!(of("stdout=1&tail=-1").unwrap().tail, None);
         assert!(of("stdout=1&since=1700000000.5").unwrap().since.is_some());
-        assert!(of("follow=1").unwrap_err().message.contains("at least one stream"));
+        assert!(
+            of("follow=1")
+                .unwrap_err()
+                .message
+                .contains("at least one stream")
+        );
     }
 }

@@ -26,9 +26,9 @@ pub fn window_size<T: DeserializeOwned>(rows: u16, columns: u16) -> Result<T, Ap
 /// `h` and `w`, both needed.
 pub fn window_size_of<T: DeserializeOwned>(query: &Query) -> Result<T, ApiError> {
     let need = |name: &str| {
-        query
-            .number::<u16>(name)?
-            .ok_or_else(|| ApiError::invalid(format!("{name} is missing: a terminal has h rows and w columns")))
+        query.number::<u16>(name)?.ok_or_else(|| {
+            ApiError::invalid(format!("{name} is missing: a terminal has h rows and w columns"))
+        })
     };
     window_size(need("h")?, need("w")?)
 }

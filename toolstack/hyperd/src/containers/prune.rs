@@ -33,8 +33,10 @@ pub async fn prune(call: &Call) -> Answer {
 }
 
 fn fits(container: &Container, filters: &Filters, until: Option<DateTime<Utc>>) -> bool {
-    matches!(container.state.status, Status::Created | Status::Exited | Status::Dead)
-        && until.is_none_or(|until| container.created_at < until)
+    matches!(
+        container.state.status,
+        Status::Created | Status::Exited | Status::Dead
+    ) && until.is_none_or(|until| container.created_at < until)
         && filters.labels(&container.config.labels)
 }
 

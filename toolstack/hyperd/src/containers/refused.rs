@@ -32,22 +32,42 @@ pub fn refuse(body: &Body, host: &Host) -> Result<(), ApiError> {
     for (asked, what) in [
         (published, "published ports are not supported yet"),
         (volumes, "volumes and bind mounts are not supported yet"),
-        (some(&host.volumes_from), "volumes of other containers are not supported yet"),
-        (some(&host.links), "links are not supported"),
-        (some(&host.devices), "devices of the host are not supported: a container has no access to its kernel"),
-        (some(&host.device_requests), "device requests (GPUs) are not supported"),
-        (some(&host.device_cgroup_rules), "rules for devices of the host are not supported"),
         (
-            host.storage_opt.as_ref().is_some_and(|options| !options.is_empty()),
+            some(&host.volumes_from),
+            "volumes of other containers are not supported yet",
+        ),
+        (some(&host.links), "links are not supported"),
+        (
+            some(&host.devices),
+            "devices of the host are not supported: a container has no access to its kernel",
+        ),
+        (
+            some(&host.device_requests),
+            "device requests (GPUs) are not supported",
+        ),
+        (
+            some(&host.device_cgroup_rules),
+            "rules for devices of the host are not supported",
+        ),
+        (
+            host.storage_opt
+                .as_ref()
+                .is_some_and(|options| !options.is_empty()),
             "storage options are not supported yet: the size of disks is set in the config of hyperd",
         ),
-        (body.mac_address.as_deref().is_some_and(|mac| !mac.is_empty()), "mac addresses are not supported yet"),
+        (
+            body.mac_address.as_deref().is_some_and(|mac| !mac.is_empty()),
+            "mac addresses are not supported yet",
+        ),
     ] {
         if asked {
             return Err(ApiError::invalid(what));
         }
     }
-    let networks = body.networking_config.as_ref().and_then(|config| config.endpoints_config.as_ref());
+    let networks = body
+        .networking_config
+        .as_ref()
+        .and_then(|config| config.endpoints_config.as_ref());
     if let Some(name) = networks
         .into_iter()
         .flat_map(|networks| networks.keys())
@@ -58,11 +78,15 @@ pub fn refuse(body: &Body, host: &Host) -> Result<(), ApiError> {
     if let Some(kind) = host.log_config.as_ref().and_then(|log| log.r#type.as_deref())
         && !["", "json-file"].contains(&kind)
     {
-        return Err(ApiError::invalid(format!("logger: no log driver named '{kind}' is registered")));
+        return Err(ApiError::invalid(format!(
+            "logger: no log driver named '{kind}' is registered"
+        )));
     }
     match host.runtime.as_deref() {
         None | Some("" | RUNTIME) => Ok(()),
-        Some(other) => Err(ApiError::invalid(format!("unknown or invalid runtime name: {other}"))),
+        Some(other) => Err(ApiError::invalid(format!(
+            "unknown or invalid runtime name: {other}"
+        ))),
     }
 }
 
@@ -95,23 +119,48 @@ pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
         || some(&host.blkio_device_write_iops);
     let log_options = host.log_config.as_ref().and_then(|log| log.config.as_ref());
     let checked = |test: &Vec<String>| !matches!(test.first().map(String::as_str), None | Some("" | "NONE"));
-    let health = body.healthcheck.as_ref().and_then(|check| check.test.as_ref()).is_some_and(checked);
+    let health = body
+        .healthcheck
+        .as_ref()
+        .and_then(|check| check.test.as_ref())
+        .is_some_and(checked);
     [
         (number(host.memory_reservation), "a soft limit of memory"),
         // Without an own value, clients send twice the memory or -1.
         (number(host.memory_swappiness), "swappiness"),
         (number(host.kernel_memory), "a limit of kernel memory"),
         (number(host.cpu_shares), "cpu shares"),
-        (number(host.cpu_quota) || number(host.cpu_period), "a cpu quota (use --cpus)"),
-        (number(host.cpu_realtime_period) || number(host.cpu_realtime_runtime), "real-time scheduling"),
-        (text(&host.cpuset_cpus) || text(&host.cpuset_mems), "pinning to cpus or memory nodes"),
-        (number(host.blkio_weight) || blkio, "a limit of block input and output"),
-        (host.oom_kill_disable == Some(true), "disabling the out-of-memory killer"),
-        (host.oom_score_adj.is_some_and(|score| score != 0), "the out-of-memory score"),
+        (
+            number(host.cpu_quota) || number(host.cpu_period),
+            "a cpu quota (use --cpus)",
+        ),
+        (
+            number(host.cpu_realtime_period) || number(host.cpu_realtime_runtime),
+            "real-time scheduling",
+        ),
+        (
+            text(&host.cpuset_cpus) || text(&host.cpuset_mems),
+            "pinning to cpus or memory nodes",
+        ),
+        (
+            number(host.blkio_weight) || blkio,
+            "a limit of block input and output",
+        ),
+        (
+            host.oom_kill_disable == Some(true),
+            "disabling the out-of-memory killer",
+        ),
+        (
+            host.oom_score_adj.is_some_and(|score| score != 0),
+            "the out-of-memory score",
+        ),
         (number(host.pids_limit), "a limit of processes"),
         (text(&host.cgroup_parent), "the parent cgroup"),
         (text(&host.volume_driver), "the volume driver"),
-        (log_options.is_some_and(|options| !options.is_empty()), "options of the log"),
+        (
+            log_options.is_some_and(|options| !options.is_empty()),
+            "options of the log",
+        ),
         (health, "a health check"),
     ]
     .into_iter()

@@ -48,10 +48,20 @@ fn image_json(image: &Image) -> Value {
 }
 
 fn config_json(config: &ImageConfig) -> Value {
-    let list = |words: &[String]| if words.is_empty() { Value::Null } else { json!(words) };
+    let list = |words: &[String]| {
+        if words.is_empty() {
+            Value::Null
+        } else {
+            json!(words)
+        }
+    };
     let set = |names: &[String]| match names {
         [] => Value::Null,
-        names => names.iter().map(|name| (name.clone(), json!({}))).collect::<Map<_, _>>().into(),
+        names => names
+            .iter()
+            .map(|name| (name.clone(), json!({})))
+            .collect::<Map<_, _>>()
+            .into(),
     };
     let mut value = json!({
         "Hostname": "", "Domainname": "",
@@ -85,11 +95,18 @@ pub fn history(call: &Call, name: &str) -> Answer {
 /// at none.
 fn history_json(image: &Image) -> Vec<Value> {
     let steps = image.configuration.history().clone().unwrap_or_default();
-    let only_layer = steps.iter().filter(|step| step.empty_layer() != Some(true)).count() == 1;
+    let only_layer = steps
+        .iter()
+        .filter(|step| step.empty_layer() != Some(true))
+        .count()
+        == 1;
     let mut entries: Vec<Value> = steps
         .iter()
         .map(|step| {
-            let at = step.created().as_ref().and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+            let at = step
+                .created()
+                .as_ref()
+                .and_then(|text| DateTime::parse_from_rfc3339(text).ok());
             let has_layer = step.empty_layer() != Some(true);
             json!({
                 "Id": "<missing>",

@@ -11,7 +11,15 @@ use chrono::{DateTime, Utc};
 use engine::images::{Image, Name};
 use serde_json::{Value, json};
 
-const FILTERS: &[&str] = &["before", "dangling", "label", "label!", "reference", "since", "until"];
+const FILTERS: &[&str] = &[
+    "before",
+    "dangling",
+    "label",
+    "label!",
+    "reference",
+    "since",
+    "until",
+];
 
 pub fn list(call: &Call) -> Answer {
     // `all` adds intermediate images, of which there are none; digests are always shown.
@@ -32,7 +40,9 @@ pub fn list(call: &Call) -> Answer {
                 && since.is_none_or(|since| at > since)
                 && until.is_none_or(|until| at < until)
                 && filters.labels(&image.config.labels)
-                && filters.any("reference", |pattern| image.names.iter().any(|name| reference_fits(pattern, name)))
+                && filters.any("reference", |pattern| {
+                    image.names.iter().any(|name| reference_fits(pattern, name))
+                })
         })
         .map(|image| image_json(image, None))
         .collect();
@@ -56,7 +66,8 @@ fn reference_fits(pattern: &str, name: &str) -> bool {
     let parsed = name.parse::<Name>();
     let wanted = pattern.parse::<Name>();
     let repository = parsed.as_ref().map(Name::repository).unwrap_or_default();
-    glob(pattern, &repository) || matches!((parsed, wanted), (Ok(name), Ok(wanted)) if pattern.contains('/') && name == wanted)
+    glob(pattern, &repository)
+        || matches!((parsed, wanted), (Ok(name), Ok(wanted)) if pattern.contains('/') && name == wanted)
 }
 
 /// `users`: how many containers use it, where that was counted.

@@ -87,10 +87,20 @@ mod tests {
 
     #[test]
     fn platforms() {
-        for fits in [None, Some("linux/amd64"), Some("linux"), Some(r#"{"os":"linux","architecture":"amd64"}"#)] {
+        for fits in [
+            None,
+            Some("linux/amd64"),
+            Some("linux"),
+            Some(r#"{"os":"linux","architecture":"amd64"}"#),
+        ] {
             assert!(check_platform(fits).is_ok(), "{fits:?}");
         }
-        for other in ["linux/arm64", "windows/amd64", r#"{"os":"linux","architecture":"arm64"}"#, "{}"] {
+        for other in [
+            "linux/arm64",
+            "windows/amd64",
+            r#"{"os":"linux","architecture":"arm64"}"#,
+            "{}",
+        ] {
             assert!(check_platform(Some(other)).is_err(), "{other}");
         }
     }

@@ -49,7 +49,8 @@ impl Queue {
 
 /// The lines for one event.
 pub fn lines(progress: &Progress, name: &Name) -> Vec<Value> {
-    let of_layer = |layer: &str, status: &str| json!({ "status": status, "progressDetail": {}, "id": short(layer) });
+    let of_layer =
+        |layer: &str, status: &str| json!({ "status": status, "progressDetail": {}, "id": short(layer) });
     match progress {
         Progress::Found { .. } => vec![json!({
             "status": format!("Pulling from {}", path(name)),
@@ -59,13 +60,20 @@ pub fn lines(progress: &Progress, name: &Name) -> Vec<Value> {
             vec![of_layer(layer, "Pulling fs layer"), of_layer(layer, "Waiting")]
         }
         Progress::LayerExists { layer } => vec![of_layer(layer, "Already exists")],
-        Progress::LayerBytes { layer, current, total } => vec![json!({
+        Progress::LayerBytes {
+            layer,
+            current,
+            total,
+        } => vec![json!({
             "status": "Downloading",
             "progressDetail": { "current": current, "total": total },
             "progress": text::progress_bar(*current, *total),
             "id": short(layer),
         })],
-        Progress::LayerDone { layer } => vec![of_layer(layer, "Download complete"), of_layer(layer, "Pull complete")],
+        Progress::LayerDone { layer } => vec![
+            of_layer(layer, "Download complete"),
+            of_layer(layer, "Pull complete"),
+        ],
         Progress::MakingRoot => Vec::new(),
         Progress::Done { digest, changed } => {
             let outcome = match changed {
@@ -122,8 +130,14 @@ mod tests {
         let found = Progress::Found {
             digest: "sha256:ff".to_owned(),
         };
-        assert_eq!(lines(&found, &busybox), [json!({ "status": "Pulling from library/busybox", "id": "1" })]);
-        assert_eq!(lines(&found, &name("h:5000/a/b"))[0]["status"], "Pulling from a/b");
+        assert_eq!(
+            lines(&found, &busybox),
+            [json!({ "status": "Pulling from library/busybox", "id": "1" })]
+        );
+        assert_eq!(
+            lines(&found, &name("h:5000/a/b"))[0]["status"],
+            "Pulling from a/b"
+        );
         assert_eq!(lines(&found, &name("me/app"))[0]["status"], "Pulling from me/app");
         let line = &lines(&bytes("sha256:0123456789abcdef", 50), &busybox)[0];
         assert_eq!(line["id"], "0123456789ab");
@@ -146,7 +160,10 @@ mod tests {
         }
         queue.push(Progress::MakingRoot);
         queue.wait().await;
-        assert_eq!(queue.take(), [bytes("a", 999), bytes("b", 999), Progress::MakingRoot]);
+        assert_eq!(
+            queue.take(),
+            [bytes("a", 999), bytes("b", 999), Progress::MakingRoot]
+        );
         assert_eq!(queue.take(), []);
     }
 }

@@ -47,7 +47,11 @@ struct Pull {
 }
 
 impl Pull {
-    fn begin(pull: impl Future<Output = Result<(), Error>> + Send + 'static, queue: Arc<Queue>, name: Name) -> Self {
+    fn begin(
+        pull: impl Future<Output = Result<(), Error>> + Send + 'static,
+        queue: Arc<Queue>,
+        name: Name,
+    ) -> Self {
         Self {
             task: Some(AbortOnDropHandle::new(tokio::spawn(pull))),
             queue,
@@ -65,7 +69,10 @@ impl Pull {
             ended = task => Some(ended.unwrap_or_else(|error| Err(Error::failed(format!("the pull failed: {error}"))))),
         };
         let reported = self.queue.take();
-        let lines = reported.iter().flat_map(|progress| lines(progress, &self.name)).collect();
+        let lines = reported
+            .iter()
+            .flat_map(|progress| lines(progress, &self.name))
+            .collect();
         let Some(result) = ended else {
             return Some((lines, None));
         };
@@ -90,7 +97,9 @@ async fn answer(mut pull: Pull) -> Answer {
     {
         return Err(error.into());
     }
-    let first = lines.into_iter().chain(error.map(|error| failure(&error.to_string())));
+    let first = lines
+        .into_iter()
+        .chain(error.map(|error| failure(&error.to_string())));
     let first = joined(&first.collect::<Vec<_>>());
     use futures_util::StreamExt;
     let parts = stream::once(std::future::ready(first)).chain(pull.stream());
@@ -126,11 +135,19 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials, ApiError> {
     }
     let pair = given(auth.auth)
         .and_then(|text| String::from_utf8(decode_base64(text.as_bytes())?).ok())
-        .and_then(|text| text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned())));
+        .and_then(|text| {
+            text.split_once(':')
+                .map(|(user, password)| (user.to_owned(), password.to_owned()))
+        });
     let pair = given(auth.username)
         .map(|user| (user, auth.password.unwrap_or_default()))
         .or(pair);
-    Ok(pair.map_or(Credentials::Anonymous, |(user, password)| Credentials::Basic { user, password }))
+    Ok(
+        pair.map_or(Credentials::Anonymous, |(user, password)| Credentials::Basic {
+            user,
+            password,
+        }),
+    )
 }
 
 /// Clients differ in alphabet and padding.
@@ -147,10 +164,7 @@ mod tests {
     use http_body_util::BodyExt;
     use std::future::pending;
 
-    fn start(
-        report: &[Progress],
-        end: impl Future<Output = Result<(), Error>> + Send + 'static,
-    ) -> Pull {
+    fn start(report: &[Progress], end: impl Future<Output = Result<(), Error>> + Send + 'static) -> Pull {
         let queue = Arc::new(Queue::default());
         report.iter().for_each(|progress| queue.push(progress.clone()));
         Pull::begin(end, queue, "busybox".parse().unwrap())
@@ -165,12 +179,18 @@ mod tests {
     async fn body(answer: Answer) -> Vec<Value> {
         let bytes = answer.unwrap().into_body().collect().await.unwrap().to_bytes();
         let text = std::str::from_utf8(&bytes).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 
     #[tokio::test]
     async fn an_early_error_is_the_status() {
-        let unknown = async { Err(Error::not_found("manifest for busybox:x not found: manifest unknown")) };
+        let unknown = async {
+            Err(Error::not_found(
+                "manifest for busybox:x not found: manifest unknown",
+            ))
+        };
         let error = answer(start(&[], unknown)).await.unwrap_err();
         assert_eq!(error.status, StatusCode::NOT_FOUND);
     }
@@ -192,7 +212,10 @@ mod tests {
         };
         let lines = body(answer(start(&[found(), done], async { Ok(()) })).await).await;
         assert_eq!(lines.len(), 3);
-        assert_eq!(lines[2]["status"], "Status: Downloaded newer image for busybox:latest");
+        assert_eq!(
+            lines[2]["status"],
+            "Status: Downloaded newer image for busybox:latest"
+        );
     }
 
     #[tokio::test]
@@ -220,7 +243,10 @@ mod tests {
         };
         assert!(matches!(of("e30="), Ok(Credentials::Anonymous)));
         assert!(matches!(of("rubbish!"), Ok(Credentials::Anonymous)));
-        assert!(matches!(credentials(&HeaderMap::new()), Ok(Credentials::Anonymous)));
+        assert!(matches!(
+            credentials(&HeaderMap::new()),
+            Ok(Credentials::Anonymous)
+        ));
         let json = br#"{"username":"u","password":"p?>~"}"#;
         assert_eq!(basic(of(&BASE64URL.encode(json))), "u/p?>~");
         assert_eq!(basic(of(&BASE64.encode(json))), "u/p?>~");

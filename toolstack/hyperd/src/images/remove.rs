@@ -67,7 +67,13 @@ mod tests {
 
     #[test]
     fn removals_are_named_as_dockers() {
-        let removed = [Removed::Untagged("a:1".to_owned()), Removed::Deleted("sha256:aa".to_owned())];
-        assert_eq!(removed_json(&removed), [json!({ "Untagged": "a:1" }), json!({ "Deleted": "sha256:aa" })]);
+        let removed = [
+            Removed::Untagged("a:1".to_owned()),
+            Removed::Deleted("sha256:aa".to_owned()),
+        ];
+        assert_eq!(
+            removed_json(&removed),
+            [json!({ "Untagged": "a:1" }), json!({ "Deleted": "sha256:aa" })]
+        );
     }
 }
