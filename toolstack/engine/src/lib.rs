@@ -37,6 +37,7 @@ pub use engine::{
 };
 pub use error::{Error, ErrorKind};
 pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
+pub use guest_protocol::message::WindowSize;
 pub use images;
 pub use log::{LogEntry, LogOptions};
 pub use plan::Plan;

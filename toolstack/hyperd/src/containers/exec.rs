@@ -78,9 +78,10 @@ pub async fn start(call: Call, id: String) -> Answer {
     let detach = body.detach == Some(true);
     let tty = body.tty == Some(true);
     let size = match body.console_size.as_deref() {
-        Some([rows, columns]) if tty && *rows > 0 && *columns > 0 => {
-            Some(super::window_size(*rows, *columns)?)
-        }
+        Some([rows, columns]) if tty && *rows > 0 && *columns > 0 => Some(engine::WindowSize {
+            rows: *rows,
+            columns: *columns,
+        }),
         _ => None,
     };
     let attachment = match app.engine.exec_start(&id, size).await {

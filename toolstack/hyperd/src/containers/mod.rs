@@ -14,23 +14,19 @@ mod refused;
 use crate::api::Call;
 use crate::error::ApiError;
 use crate::query::Query;
-use engine::Container;
-use serde::de::DeserializeOwned;
+use engine::{Container, WindowSize};
 
-/// A terminal's size, from `h` and `w`. The type is the engine's, which it does not name.
-pub fn window_size<T: DeserializeOwned>(rows: u16, columns: u16) -> Result<T, ApiError> {
-    serde_json::from_value(serde_json::json!({ "rows": rows, "columns": columns }))
-        .map_err(|error| ApiError::invalid(format!("invalid window size: {error}")))
-}
-
-/// `h` and `w`, both needed.
-pub fn window_size_of<T: DeserializeOwned>(query: &Query) -> Result<T, ApiError> {
+/// A terminal's size, from `h` and `w`, both needed.
+pub fn window_size_of(query: &Query) -> Result<WindowSize, ApiError> {
     let need = |name: &str| {
         query.number::<u16>(name)?.ok_or_else(|| {
             ApiError::invalid(format!("{name} is missing: a terminal has h rows and w columns"))
         })
     };
-    window_size(need("h")?, need("w")?)
+    Ok(WindowSize {
+        rows: need("h")?,
+        columns: need("w")?,
+    })
 }
 
 pub fn find(call: &Call, id: &str) -> Result<Container, ApiError> {
