@@ -11,7 +11,8 @@ const MAX_RECORD_BYTES: usize = 8192;
 /// Adds a message of ours.
 pub fn log(message: &str) {
     if let Ok(mut kmsg) = File::options().write(true).open("/dev/kmsg") {
-        let _ = writeln!(kmsg, "<6>agent: {message}");
+        // Each write is a record.
+        let _ = kmsg.write_all(format!("<6>agent: {message}\n").as_bytes());
     }
 }
 

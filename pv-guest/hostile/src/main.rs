@@ -1,0 +1,75 @@
+//! PID 1 of a guest that attacks the engine over its link; for tests only.
+//!
+//! It offers a link and answers as the agent does, without doing anything, until a process is to be started. Then it
+//! attacks as the process's environment says, `ATTACK=NAME`, or else its first argument:
+//!
+//! | name | what it does |
+//! | --- | --- |
+//! | `frame-length` | a frame says that it is longer than any may be |
+//! | `frame-kind` | a frame of a kind that there is not |
+//! | `ring-index` | the index of the ring says that there is more than the ring holds |
+//! | `cut-frame` | the index stands in the middle of a frame |
+//! | `window` | more output than was asked for, while it claims to read nothing, so that it is granted no more |
+//! | `after-end` | output behind the end of output |
+//! | `message-length` | a control message of 4 GiB |
+//! | `utf8` | a control message that is no UTF-8, so no JSON |
+//! | `reset` | its answer to the engine's reset again |
+//! | `replies` | the start is answered with the reply to another request |
+//! | `flood` | without end: data of streams that nobody opened, and replies to requests that nobody made |
+//! | `silence` | the start is not answered, and nothing is from then on |
+//!
+//! All but the last three break a rule, for which the engine has to end the guest; those it has to survive, and end the
+//! guest when it is told to.
+
+#![forbid(unsafe_code)]
+
+mod attack;
+mod link;
+
+use guest_agent::error::{Context, Failure};
+use guest_agent::{guest, kmsg};
+use guest_protocol::message::{Event, GuestState, ProcessSpec, ReplyBody, RequestBody, VERSION};
+
+fn main() {
+    if let Err(failure) = run() {
+        kmsg::log(&format!("hostile: {}", failure.message));
+    }
+    guest::power_off();
+}
+
+fn run() -> Result<(), Failure> {
+    guest::prepare()?;
+    let mut link = link::Hostile::offer().context("offer the link")?;
+    loop {
+        for request in link.requests()? {
+            let result = match request.body {
+                RequestBody::Hello { .. } => ReplyBody::State(state()),
+                RequestBody::Start { process } => {
+                    let name = attack_of(&process);
+                    kmsg::log(&format!("hostile: {name}"));
+                    return attack::run(&mut link, &name, request.id, &process);
+                }
+                _ => ReplyBody::Done,
+            };
+            link.send(&Event::Reply {
+                id: request.id,
+                result: Ok(result),
+            });
+        }
+        link.flush()?;
+        link.wait()?;
+    }
+}
+
+fn state() -> GuestState {
+    GuestState {
+        version: VERSION,
+        ..GuestState::default()
+    }
+}
+
+fn attack_of(process: &ProcessSpec) -> String {
+    let set = process.env.iter().find_map(|pair| pair.strip_prefix("ATTACK="));
+    let first = process.args.first().map(String::as_str);
+    set.or(first).unwrap_or("silence").to_owned()
+}
