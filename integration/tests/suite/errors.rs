@@ -150,7 +150,7 @@ fn no_daemon(dom0: &Dom0<'_>) {
     dom0.sh("systemctl start hyperd").ok();
     ps.code(1)
         .one_error("/run/hyper/hyperd.sock")
-        .err_has("is hyperd running");
+        .err_has("is it running?");
     run.code(125).one_error("/run/hyper/hyperd.sock");
     version
         .code(1)
