@@ -83,7 +83,8 @@ fn ended() -> watch::Sender<Progress> {
 }
 
 fn new_hub(record: &Container) -> Arc<Hub> {
-    Hub::new(record.config.tty, record.config.stdin_once)
+    // A terminal has no end of input: who leaves it may come back.
+    Hub::new(record.config.tty, record.config.stdin_once && !record.config.tty)
 }
 
 impl Shared {

@@ -83,7 +83,7 @@ impl Execs {
         let id = names::new_id();
         let process = self.next.fetch_add(NUMBERS, Ordering::Relaxed);
         let entry = Entry {
-            hub: Hub::new(spec.tty, true),
+            hub: Hub::new(spec.tty, !spec.tty),
             exec: Exec {
                 id: id.clone(),
                 container: container.to_owned(),

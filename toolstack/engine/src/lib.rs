@@ -36,8 +36,8 @@ pub use engine::{
     WaitResult,
 };
 pub use error::{Error, ErrorKind};
-pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
 pub use guest_protocol::message::WindowSize;
+pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
 pub use images;
 pub use log::{LogEntry, LogOptions};
 pub use plan::Plan;

@@ -264,7 +264,9 @@ async fn a_second_engine_goes_on_where_the_first_was() {
     agent.mux.send(2, b"before ");
     agent.flush();
     assert_eq!(output.next().await.unwrap(), "before ");
-    eprintln!("A");session.end().await;eprintln!("B");
+    eprintln!("A");
+    session.end().await;
+    eprintln!("B");
     drop((session, events));
     // Nobody is there: it waits in the ring.
     agent.mux.send(2, b"meanwhile ");
@@ -272,7 +274,8 @@ async fn a_second_engine_goes_on_where_the_first_was() {
 
     let (session, _events) = Session::open(Box::new(agent.wire.clone()));
     let serve = async {
-        let request = agent.request().await;eprintln!("C");
+        let request = agent.request().await;
+        eprintln!("C");
         let at = agent.mux.position(2).unwrap();
         let streams = vec![guest_protocol::message::StreamState {
             stream: 2,
@@ -293,7 +296,8 @@ async fn a_second_engine_goes_on_where_the_first_was() {
         agent.flush();
     };
     let (state, ()) = tokio::join!(session.hello(), serve);
-    eprintln!("D");assert_eq!(state.unwrap().streams.len(), 1);
+    eprintln!("D");
+    assert_eq!(state.unwrap().streams.len(), 1);
     let mut output = session.output(2);
     session.settled();
     let mut all = Vec::new();

@@ -473,6 +473,10 @@ impl Task {
             .or_else(|| signal::parse(&config.stop_signal))
             .unwrap_or(SIGTERM);
         let timeout = timeout.unwrap_or_else(|| {
+            // docker's -1.
+            if config.stop_timeout_seconds == Some(u32::MAX) {
+                return None;
+            }
             let own = config
                 .stop_timeout_seconds
                 .map(|seconds| Duration::from_secs(seconds.into()));
