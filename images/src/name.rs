@@ -37,12 +37,17 @@ impl Name {
     /// Registry and repository as docker shows them: without what is docker.io's default.
     pub fn repository(&self) -> String {
         let repository = self.0.repository();
-        match self.0.registry() {
-            "docker.io" => repository
-                .strip_prefix("library/")
-                .unwrap_or(repository)
-                .to_owned(),
-            registry => format!("{registry}/{repository}"),
+        let registry = self.0.registry();
+        if registry != "docker.io" {
+            return format!("{registry}/{repository}");
+        }
+        match repository.split_once('/') {
+            Some(("library", name)) if !name.contains('/') => name.to_owned(),
+            // Without its registry this would be read as a registry's.
+            Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => {
+                format!("{registry}/{repository}")
+            }
+            _ => repository.to_owned(),
         }
     }
 
@@ -82,6 +87,8 @@ mod tests {
         assert_eq!(show("debian").unwrap(), "debian:latest");
         assert_eq!(show("docker.io/library/debian:12").unwrap(), "debian:12");
         assert_eq!(show("me/app").unwrap(), "me/app:latest");
+        assert_eq!(show("library/library/a/b").unwrap(), "library/library/a/b:latest");
+        assert_eq!(show("docker.io/a.b/c").unwrap(), "docker.io/a.b/c:latest");
         assert_eq!(show("localhost:5000/a/b:1").unwrap(), "localhost:5000/a/b:1");
         assert_eq!("debian".parse::<Name>().unwrap().registry(), "docker.io");
         for bad in ["", "UPPER", "a:b:c", "a/../b", "a b", "-a", "a@sha256:zz"] {

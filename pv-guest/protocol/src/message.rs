@@ -15,7 +15,8 @@ pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 /// Names a process of a guest for the life of the guest; chosen by the engine, never used again.
 pub type ProcessId = u32;
 
-/// Number of a byte stream. 0 is the control stream; the engine chooses all others.
+/// Number of a byte stream. 0 is the control stream; the engine chooses all others, and none twice in a guest's life:
+/// frames of a stream that was closed may still be on their way.
 pub type StreamId = u32;
 
 /// What the engine asks of the agent. Each request gets exactly one [`Event::Reply`] with the same `id`.
@@ -56,8 +57,8 @@ pub enum Event {
         id: u64,
         result: Result<ReplyBody, RequestError>,
     },
-    /// A process ended. Sent after its output streams were closed with end-of-stream (or its output is held
-    /// open by a descendant). Repeated in [`GuestState`] until the engine sends [`RequestBody::Forget`].
+    /// A process ended. Sent after its output streams were closed with end-of-stream; output that a descendant holds
+    /// open is ended two seconds after the exit. Repeated in [`GuestState`] until the engine sends [`RequestBody::Forget`].
     Exited { process: ProcessId, status: ExitStatus },
 }
 
@@ -220,7 +221,7 @@ pub struct ProcessSpec {
     pub args: Vec<String>,
     /// `NAME=value`. The agent adds PATH, HOME, HOSTNAME and (tty) TERM where missing.
     pub env: Vec<String>,
-    /// Absolute; made if missing, as docker does for WORKDIR. Empty is `/`.
+    /// Absolute; made if missing for the first process, as docker does for WORKDIR. Empty is `/`.
     pub cwd: String,
     /// `user`, `uid`, `user:group`, `uid:gid`, … resolved in the container's passwd and group; empty is root.
     pub user: String,
