@@ -203,7 +203,7 @@ struct Task {
     outputs: BTreeMap<StreamId, mpsc::UnboundedSender<Bytes>>,
     inputs: BTreeMap<StreamId, mpsc::Receiver<Bytes>>,
     /// What came for streams whose reader is not known yet.
-    early: BTreeMap<StreamId, Vec<Bytes>>,
+    early: BTreeMap<StreamId, Vec<u8>>,
     early_ends: BTreeSet<StreamId>,
     early_bytes: usize,
     settled: bool,
@@ -248,11 +248,9 @@ impl Task {
             if self.mux.fill(&mut self.producer, &self.link.memory())? {
                 self.link.notify()?;
             }
-            if more {
-                tokio::task::yield_now().await;
-                continue;
-            }
             tokio::select! {
+                // A guest that never stops does not keep us from what we are told.
+                () = tokio::task::yield_now(), if more => {}
                 notified = self.link.notified() => notified?,
                 command = commands.recv() => match command {
                     Some(command) => self.obey(command)?,
@@ -293,9 +291,9 @@ impl Task {
             }
             Command::Output(stream, sender) => {
                 self.mux.open(stream);
-                for bytes in self.early.remove(&stream).unwrap_or_default() {
+                if let Some(bytes) = self.early.remove(&stream) {
                     self.early_bytes -= bytes.len();
-                    let _ = sender.send(bytes);
+                    let _ = sender.send(bytes.into());
                 }
                 if !self.early_ends.remove(&stream) {
                     self.outputs.insert(stream, sender);
@@ -315,8 +313,7 @@ impl Task {
                 self.settled = true;
                 self.mux.settled();
                 for (stream, bytes) in std::mem::take(&mut self.early) {
-                    let length = bytes.iter().map(Bytes::len).sum();
-                    self.mux.consumed(stream, length);
+                    self.mux.consumed(stream, bytes.len());
                 }
                 self.early_ends.clear();
             }
@@ -334,9 +331,9 @@ impl Task {
             frames += 1;
             self.incoming(incoming)?;
         }
-        // Frames of streams that are closed count for nothing but take room.
-        self.consumer.release(&self.link.memory());
-        if frames > 0 {
+        // Windows and frames of closed streams too, which are not told here: the agent may wait for their room.
+        if self.consumer.taken() > 0 {
+            self.consumer.release(&self.link.memory());
             self.link.notify()?;
         }
         Ok(frames == FRAMES_AT_A_TIME)
@@ -353,6 +350,8 @@ impl Task {
                     self.event(event)?;
                 }
             }
+            // Windows do not bound how many of these there are, so nothing is kept of them.
+            Incoming::Data(_, bytes) if bytes.is_empty() => {}
             Incoming::End(0) => return Err(End::Broken("the agent has ended the link".to_owned())),
             Incoming::Data(stream, bytes) => match self.outputs.get(&stream) {
                 Some(output) => {
@@ -369,7 +368,7 @@ impl Task {
                             "the guest sent more than its windows allow".to_owned(),
                         ));
                     }
-                    self.early.entry(stream).or_default().push(bytes.into());
+                    self.early.entry(stream).or_default().extend(bytes);
                 }
             },
             Incoming::End(stream) => {

@@ -7,7 +7,10 @@ use guest_protocol::mux::INITIAL_WINDOW;
 use guest_protocol::ring::{LocalMemory, SharedMemory};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
+
+const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Default)]
 struct Wire {
@@ -69,6 +72,15 @@ impl Agent {
         self.send(&Event::Reply { id, result: Ok(body) });
     }
 
+    /// Writes such frames while they fit.
+    fn flood(&mut self, frame: &[u8]) {
+        while self.producer.free(&self.wire.memory).unwrap() >= frame.len() {
+            self.producer.put(&self.wire.memory, frame);
+        }
+        self.producer.publish(&self.wire.memory);
+        self.wire.to_host.notify_one();
+    }
+
     /// What comes next, resets answered.
     async fn next(&mut self) -> Incoming {
         loop {
@@ -107,6 +119,27 @@ impl Agent {
         assert!(matches!(request.body, RequestBody::Hello { .. }));
         self.reply(request.id, ReplyBody::State(state));
     }
+}
+
+/// A frame as no mux writes it.
+fn frame(kind: u8, stream: StreamId, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len() as u32;
+    let header = [u32::from(kind), stream, length].map(u32::to_le_bytes);
+    [header.as_flattened(), payload].concat()
+}
+
+const DATA: u8 = 1;
+const WINDOW: u8 = 3;
+
+/// Lets the session do what it was told before. Until then it does not know of a stream that the test has opened, and
+/// drops what comes on it: no agent sends on a stream before the request that names it.
+async fn told(session: &Session, agent: &mut Agent) {
+    let answer = async {
+        let request = agent.request().await;
+        agent.reply(request.id, ReplyBody::Done);
+    };
+    let (reply, ()) = tokio::join!(session.request(RequestBody::Forget { process: 1 }), answer);
+    assert_eq!(reply.unwrap(), ReplyBody::Done);
 }
 
 async fn connected() -> (Session, mpsc::UnboundedReceiver<SessionEvent>, Agent) {
@@ -152,6 +185,7 @@ async fn output_that_nobody_takes_stops_its_own_stream_only() {
     let (session, _events, mut agent) = connected().await;
     let mut stalled = session.output(2);
     let mut read = session.output(3);
+    told(&session, &mut agent).await;
     agent.mux.open(2);
     agent.mux.open(3);
     let total = 3 * INITIAL_WINDOW as usize;
@@ -261,12 +295,13 @@ async fn a_second_engine_goes_on_where_the_first_was() {
     let (session, events, mut agent) = connected().await;
     agent.mux.open(2);
     let mut output = session.output(2);
+    told(&session, &mut agent).await;
     agent.mux.send(2, b"before ");
     agent.flush();
     assert_eq!(output.next().await.unwrap(), "before ");
-    eprintln!("A");
+
     session.end().await;
-    eprintln!("B");
+
     drop((session, events));
     // Nobody is there: it waits in the ring.
     agent.mux.send(2, b"meanwhile ");
@@ -275,7 +310,7 @@ async fn a_second_engine_goes_on_where_the_first_was() {
     let (session, _events) = Session::open(Box::new(agent.wire.clone()));
     let serve = async {
         let request = agent.request().await;
-        eprintln!("C");
+
         let at = agent.mux.position(2).unwrap();
         let streams = vec![guest_protocol::message::StreamState {
             stream: 2,
@@ -296,7 +331,7 @@ async fn a_second_engine_goes_on_where_the_first_was() {
         agent.flush();
     };
     let (state, ()) = tokio::join!(session.hello(), serve);
-    eprintln!("D");
+
     assert_eq!(state.unwrap().streams.len(), 1);
     let mut output = session.output(2);
     session.settled();
@@ -305,4 +340,42 @@ async fn a_second_engine_goes_on_where_the_first_was() {
         all.extend_from_slice(&bytes);
     }
     assert_eq!(all, b"meanwhile after");
+}
+
+#[tokio::test]
+async fn an_agent_that_waits_for_room_is_woken_whatever_filled_the_ring() {
+    let (session, _events, mut agent) = connected().await;
+    let _input = session.input(1);
+    told(&session, &mut agent).await;
+    let window = INITIAL_WINDOW.to_le_bytes();
+    // A window, and data of a stream that nobody knows.
+    for frame in [frame(WINDOW, 1, &window), frame(DATA, 77, b"late")] {
+        // What was notified before does not count.
+        let stale = agent.wire.to_guest.notified();
+        let _ = tokio::time::timeout(Duration::ZERO, stale).await;
+        agent.flood(&frame);
+        let woken = agent.wire.to_guest.notified();
+        tokio::time::timeout(PATIENCE, woken).await.unwrap();
+        assert!(agent.producer.free(&agent.wire.memory).unwrap() > frame.len());
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_never_stops_does_not_hold_up_the_end() {
+    let (session, _events, mut agent) = connected().await;
+    let mut output = session.output(2);
+    told(&session, &mut agent).await;
+    let flood = tokio::spawn(async move {
+        loop {
+            agent.flood(&frame(DATA, 2, b""));
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::timeout(PATIENCE, session.end()).await.unwrap();
+    flood.abort();
+    // Frames without bytes are not kept.
+    assert_eq!(output.next().await, None);
 }
