@@ -8,7 +8,8 @@ use crate::log::LogWriter;
 use crate::plan::{FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
 use crate::session::{Output, Session, SessionEvent, refused};
 use crate::stdio::{Source, pump_input};
-use guest_protocol::message::{ExitStatus, GuestState, ReplyBody, RequestBody};
+use guest_protocol::message::{ExitStatus, GuestState, ProcessId, ReplyBody, RequestBody};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Booted {
     pub pid: u32,
     /// Move the output; end with it.
     pub pumps: Vec<JoinHandle<()>>,
+    /// Processes of execs that an earlier engine started.
+    pub foreign: BTreeSet<ProcessId>,
     /// The process ended while nobody looked.
     pub exited: Option<ExitStatus>,
 }
@@ -144,6 +147,7 @@ async fn begin(
         events,
         pid,
         pumps,
+        foreign: BTreeSet::new(),
         exited: None,
     })
 }
@@ -278,6 +282,12 @@ fn resume(
         events,
         pid: process.pid,
         pumps,
+        foreign: state
+            .processes
+            .iter()
+            .map(|process| process.process)
+            .filter(|process| *process != FIRST_PROCESS)
+            .collect(),
         exited: process.exited.clone(),
     })
 }
@@ -295,7 +305,12 @@ pub async fn end(name: String, guest: Arc<dyn Guest>, session: Session, clean: b
         }
     }
     // Before the domain goes: one whose pages are mapped would stay behind, dying.
-    session.end().await;
+    if tokio::time::timeout(SHUTDOWN_TIMEOUT, session.end())
+        .await
+        .is_err()
+    {
+        tracing::error!(container = %name, "the guest's link does not end");
+    }
     report(&name, guest.destroy().await);
 }
 

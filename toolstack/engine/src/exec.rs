@@ -101,10 +101,11 @@ impl Execs {
         Ok(id)
     }
 
-    /// A process of the guest ended. `false`: it is none of ours.
+    /// A process of the guest ended. `false`: it is none of ours, or had ended before.
     pub fn ended(&self, session: &Session, process: ProcessId, status: &ExitStatus) -> bool {
         let mut entries = self.entries();
-        let Some(entry) = entries.values_mut().find(|entry| entry.process == process) else {
+        let runs = |entry: &&mut Entry| entry.process == process && entry.exec.running;
+        let Some(entry) = entries.values_mut().find(runs) else {
             return false;
         };
         entry.exec.running = false;

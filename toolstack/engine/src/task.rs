@@ -21,8 +21,8 @@ use crate::session::{Session, SessionEvent, refused};
 use crate::state::Status;
 use crate::{signal, stdio};
 use chrono::{DateTime, Utc};
-use guest_protocol::message::{ErrorKind as AgentError, ExitStatus, RequestBody};
-use std::collections::VecDeque;
+use guest_protocol::message::{ErrorKind as AgentError, ExitStatus, ProcessId, RequestBody};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -42,6 +42,8 @@ struct Up {
     events: mpsc::UnboundedReceiver<SessionEvent>,
     ended: JoinHandle<Ended>,
     pumps: Vec<JoinHandle<()>>,
+    /// Processes that an earlier engine started.
+    foreign: BTreeSet<ProcessId>,
     /// When to do the next thing to a process that does not end by itself.
     deadline: Option<(Instant, Next)>,
 }
@@ -315,6 +317,7 @@ impl Task {
             events: booted.events,
             ended,
             pumps: booted.pumps,
+            foreign: booted.foreign,
             deadline: None,
         }));
         for reply in replies {
@@ -348,17 +351,27 @@ impl Task {
         match event {
             SessionEvent::Exited { process, status } if process == FIRST_PROCESS => self.exited(&status),
             SessionEvent::Exited { process, status } => {
-                let Phase::Up(up) = &self.phase else { return };
-                if !self.shared.execs.ended(&up.session, process, &status) {
+                let Phase::Up(up) = &mut self.phase else { return };
+                if self.shared.execs.ended(&up.session, process, &status) {
+                    return;
+                }
+                if up.foreign.remove(&process) {
                     let session = up.session.clone();
                     tokio::spawn(async move { session.request(RequestBody::Forget { process }).await });
+                    return;
                 }
+                self.cut_off(&format!(
+                    "the agent told of the end of process {process}, which nobody started"
+                ));
             }
-            SessionEvent::Broken(why) => {
-                tracing::warn!(container = %self.shared.id, %why, "the guest is cut off");
-                self.end(false, Verdict::destroyed(&why));
-            }
+            SessionEvent::Broken(why) => self.cut_off(&why),
         }
+    }
+
+    /// The guest broke the rules.
+    fn cut_off(&mut self, why: &str) {
+        tracing::warn!(container = %self.shared.id, why, "the guest is cut off");
+        self.end(false, Verdict::destroyed(why));
     }
 
     fn exited(&mut self, status: &ExitStatus) {
