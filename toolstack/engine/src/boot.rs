@@ -276,17 +276,23 @@ fn resume(
     let pumps = pumps(cx, shared, Some(stdout), stderr)?;
     kernel_log(cx, shared, &session, false);
     session.settled();
+    let others = state
+        .processes
+        .iter()
+        .filter(|process| process.process != FIRST_PROCESS);
+    for process in others.clone().filter(|process| process.exited.is_some()) {
+        let (session, process) = (session.clone(), process.process);
+        tokio::spawn(async move { session.request(RequestBody::Forget { process }).await });
+    }
     Ok(Booted {
         guest,
         session,
         events,
         pid: process.pid,
         pumps,
-        foreign: state
-            .processes
-            .iter()
+        foreign: others
+            .filter(|process| process.exited.is_none())
             .map(|process| process.process)
-            .filter(|process| *process != FIRST_PROCESS)
             .collect(),
         exited: process.exited.clone(),
     })
