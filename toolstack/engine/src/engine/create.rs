@@ -1,0 +1,94 @@
+//! New containers.
+
+use super::{Created, Engine, io_failed};
+use crate::container::{Command, Shared};
+use crate::error::{Error, ErrorKind};
+use crate::spec::{Config, CreateRequest};
+use crate::state::{Container, State};
+use crate::task::Task;
+use crate::{disks, names, plan, records};
+use chrono::Utc;
+use std::fs;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+impl Engine {
+    pub async fn create(&self, name: Option<&str>, request: CreateRequest) -> Result<Created, Error> {
+        let name = name
+            .filter(|name| !name.is_empty())
+            .map(names::check)
+            .transpose()?;
+        let _images = self.images_lock.lock().await;
+        let image = self.cx.images.find(&request.image)?;
+        let id = names::new_id();
+        let config = Config::merge(request, &image.config, &id[..12]);
+        plan::check(&config, self.cx.hypervisor.info().cpus)?;
+        if let Some(guest_type) = config.host.guest_type
+            && !self.cx.hypervisor.info().guest_types.contains(&guest_type)
+        {
+            return Err(Error::invalid(format!(
+                "this host cannot run {guest_type} guests"
+            )));
+        }
+        let (shared, commands) = self.claim(id, name, image.id, config)?;
+        let id = shared.id.clone();
+        if let Err(error) = self.make(&shared).await {
+            self.cx.containers().remove(&id);
+            let _ = fs::remove_dir_all(shared.folder(&self.cx));
+            return Err(error);
+        }
+        Task::spawn(Arc::clone(&shared), Arc::clone(&self.cx), commands);
+        shared.tell(&self.cx, "create", &[]);
+        Ok(Created {
+            id,
+            warnings: Vec::new(),
+        })
+    }
+
+    /// A new container under its name, which nobody else can take from now on.
+    fn claim(
+        &self,
+        id: String,
+        name: Option<&str>,
+        image_id: String,
+        config: Config,
+    ) -> Result<(Arc<Shared>, mpsc::UnboundedReceiver<Command>), Error> {
+        let mut containers = self.cx.containers();
+        let holder = |name: &str| {
+            containers
+                .values()
+                .find(|shared| shared.with(|record| record.name == name))
+                .map(|shared| shared.id.clone())
+        };
+        let name = match name {
+            Some(name) => match holder(name) {
+                Some(id) => return Err(records::name_taken(name, &id)),
+                None => name.to_owned(),
+            },
+            None => names::new_name(|name| holder(name).is_some()),
+        };
+        let (shared, commands) = Shared::new(Container {
+            id: id.clone(),
+            name,
+            created_at: Utc::now(),
+            image_id,
+            config,
+            state: State::default(),
+        });
+        containers.insert(id, Arc::clone(&shared));
+        Ok((shared, commands))
+    }
+
+    /// Disk first, record last: a folder without a record is removed at the next start.
+    async fn make(&self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let folder = shared.folder(&self.cx);
+        let template = self.cx.template.clone();
+        tokio::task::spawn_blocking(move || {
+            fs::create_dir(&folder).map_err(io_failed(&format!("cannot make {}", folder.display())))?;
+            disks::clone(&template, &folder.join("disk.ext4"))
+        })
+        .await
+        .map_err(|error| Error::from_source(ErrorKind::Failed, "making the disk", &error))??;
+        shared.update(&self.cx, |_| {})
+    }
+}

@@ -1,0 +1,322 @@
+//! The facade: containers by name, execs, images.
+
+mod create;
+mod execs;
+mod output;
+mod types;
+
+pub use types::{
+    AttachOptions, Created, EngineConfig, Event, Exec, ExecSpec, HostSummary, Wait, WaitCondition, WaitResult,
+};
+
+use crate::container::{Command, Shared};
+use crate::context::Context;
+use crate::error::{Error, ErrorKind};
+use crate::plan::Plan;
+use crate::records::Records;
+use crate::state::{Container, Status};
+use crate::xen_host::XenHost;
+use crate::{disks, names, records, restore};
+use images::{Credentials, Image, Name, Progress, Removed, Store};
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::broadcast;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Events that a slow listener may be behind by.
+const EVENTS: usize = 1024;
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    cx: Arc<Context>,
+    /// Held while an image is looked up for a new container, so that it is not removed meanwhile.
+    images_lock: Arc<tokio::sync::Mutex<()>>,
+}
+
+fn io_failed(what: &str) -> impl Fn(std::io::Error) -> Error + '_ {
+    move |error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::StorageFull => ErrorKind::Unavailable,
+            _ => ErrorKind::Failed,
+        };
+        Error::from_source(kind, what, &error)
+    }
+}
+
+impl Engine {
+    /// Opens Xen and the records, takes over guests that run, cleans up after those that do not.
+    pub async fn open(config: EngineConfig) -> Result<Self, Error> {
+        let state_dir = config.state_dir.clone();
+        fs::create_dir_all(state_dir.join("containers"))
+            .map_err(io_failed(&format!("cannot make {}", state_dir.display())))?;
+        let hypervisor = Box::new(XenHost::open(&config.kernel, &config.initramfs).await?);
+        let disk_mib = config.disk_mib;
+        let template = {
+            let state_dir = state_dir.clone();
+            tokio::task::spawn_blocking(move || disks::template(&state_dir, disk_mib))
+                .await
+                .map_err(|error| {
+                    Error::from_source(ErrorKind::Failed, "making the disk template", &error)
+                })??
+        };
+        let cx = Arc::new(Context {
+            hypervisor,
+            images: Store::open(&state_dir.join("images"))?,
+            records: Records::open(&state_dir.join("hyper.db"))?,
+            config,
+            template,
+            events: broadcast::Sender::new(EVENTS),
+            containers: Mutex::default(),
+            closing: CancellationToken::new(),
+        });
+        restore::restore(&cx).await?;
+        Ok(Self {
+            cx,
+            images_lock: Arc::default(),
+        })
+    }
+
+    /// Lets go of the guests, which run on.
+    pub async fn close(&self) {
+        // The tasks first: one that lives on would take the end of its link for the end of its guest.
+        self.cx.closing.cancel();
+        let all: Vec<_> = self.cx.containers().values().cloned().collect();
+        for shared in all {
+            if let Some(session) = shared.session() {
+                session.end().await;
+            }
+        }
+    }
+
+    // containers; `text` is a name, an id or the beginning of one
+
+    fn shared(&self, text: &str) -> Result<Arc<Shared>, Error> {
+        let shown: String = text.chars().take(200).collect();
+        let not_found = || Error::not_found(format!("No such container: {shown}"));
+        let containers = self.cx.containers();
+        if let Some(shared) = containers.get(text) {
+            return Ok(Arc::clone(shared));
+        }
+        let name = text.strip_prefix('/').unwrap_or(text);
+        if let Some(shared) = containers
+            .values()
+            .find(|shared| shared.with(|record| record.name == name))
+        {
+            return Ok(Arc::clone(shared));
+        }
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(not_found());
+        }
+        let mut matching = containers
+            .range(text.to_owned()..)
+            .take_while(|(id, _)| id.starts_with(text));
+        match (matching.next(), matching.next()) {
+            (Some((_, shared)), None) => Ok(Arc::clone(shared)),
+            (Some(_), Some(_)) => Err(Error::invalid(format!(
+                "multiple IDs found with provided prefix: {shown}"
+            ))),
+            _ => Err(not_found()),
+        }
+    }
+
+    /// All, the newest first.
+    pub fn containers(&self) -> Vec<Container> {
+        let mut all: Vec<_> = self
+            .cx
+            .containers()
+            .values()
+            .map(|shared| shared.record())
+            .collect();
+        all.sort_by_key(|container| std::cmp::Reverse(container.created_at));
+        all
+    }
+
+    pub fn container(&self, text: &str) -> Result<Container, Error> {
+        self.shared(text).map(|shared| shared.record())
+    }
+
+    pub async fn plan(&self, text: &str) -> Result<Plan, Error> {
+        let record = self.shared(text)?.record();
+        let uuid = record.state.guest.unwrap_or(Uuid::nil());
+        self.cx.full_plan(&record, uuid).await
+    }
+
+    /// Path of the json-file log.
+    pub fn log_path(&self, id: &str) -> PathBuf {
+        self.cx.container_folder(id).join("log.json")
+    }
+
+    /// Execs of a container that have not been forgotten.
+    pub fn execs(&self, id: &str) -> Vec<String> {
+        self.shared(id)
+            .map(|shared| shared.execs.ids())
+            .unwrap_or_default()
+    }
+
+    /// `false`: it ran already.
+    pub async fn start(&self, text: &str) -> Result<bool, Error> {
+        self.shared(text)?.ask(Command::Start).await
+    }
+
+    /// `false`: it did not run. `timeout`: `None` as configured; `Some(None)` never kills.
+    pub async fn stop(
+        &self,
+        text: &str,
+        signal: Option<i32>,
+        timeout: Option<Option<Duration>>,
+    ) -> Result<bool, Error> {
+        let shared = self.shared(text)?;
+        let stopped = shared
+            .ask(|reply| Command::Stop {
+                signal,
+                timeout,
+                reply,
+            })
+            .await?;
+        if stopped {
+            shared.tell(&self.cx, "stop", &[]);
+        }
+        Ok(stopped)
+    }
+
+    pub async fn restart(
+        &self,
+        text: &str,
+        signal: Option<i32>,
+        timeout: Option<Option<Duration>>,
+    ) -> Result<(), Error> {
+        self.stop(text, signal, timeout).await?;
+        self.start(text).await?;
+        self.shared(text)?.tell(&self.cx, "restart", &[]);
+        Ok(())
+    }
+
+    pub async fn kill(&self, text: &str, signal: i32) -> Result<(), Error> {
+        let shared = self.shared(text)?;
+        shared.ask(|reply| Command::Kill { signal, reply }).await?;
+        shared.tell(&self.cx, "kill", &[("signal", signal.to_string())]);
+        Ok(())
+    }
+
+    pub async fn pause(&self, text: &str) -> Result<(), Error> {
+        self.shared(text)?.ask(Command::Pause).await
+    }
+
+    pub async fn unpause(&self, text: &str) -> Result<(), Error> {
+        self.shared(text)?.ask(Command::Unpause).await
+    }
+
+    pub async fn rename(&self, text: &str, name: &str) -> Result<(), Error> {
+        let shared = self.shared(text)?;
+        let name = names::check(name)?;
+        let old = shared.with(|record| record.name.clone());
+        if old == name {
+            return Err(Error::invalid(
+                "Renaming a container with the same name as its current name",
+            ));
+        }
+        {
+            let containers = self.cx.containers();
+            let holder = containers
+                .values()
+                .find(|other| other.id != shared.id && other.with(|record| record.name == name));
+            if let Some(holder) = holder {
+                return Err(records::name_taken(name, &holder.id));
+            }
+            shared.update(&self.cx, |record| name.clone_into(&mut record.name))?;
+        }
+        shared.tell(&self.cx, "rename", &[("oldName", format!("/{old}"))]);
+        Ok(())
+    }
+
+    pub async fn remove(&self, text: &str, force: bool) -> Result<(), Error> {
+        self.shared(text)?
+            .ask(|reply| Command::Remove { force, reply })
+            .await
+    }
+
+    pub fn wait(&self, text: &str, condition: WaitCondition) -> Result<Wait, Error> {
+        let shared = self.shared(text)?;
+        let life = shared.life.subscribe();
+        let state = shared.with(|record| record.state.clone());
+        let now = (condition == WaitCondition::NotRunning && !state.status.is_up()).then(|| WaitResult {
+            exit_code: state.exit_code,
+            error: Some(state.error).filter(|error| !error.is_empty()),
+        });
+        let ended_runs = life.borrow().ended_runs;
+        Ok(Wait {
+            life,
+            condition,
+            ended_runs,
+            now,
+        })
+    }
+
+    // images
+
+    pub fn images(&self) -> &Arc<Store> {
+        &self.cx.images
+    }
+
+    pub async fn pull(
+        &self,
+        name: &str,
+        credentials: Credentials,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Image, Error> {
+        let name: Name = name.parse()?;
+        let registries = &self.cx.config.registries;
+        Ok(self
+            .cx
+            .images
+            .pull(&name, registries, credentials, progress)
+            .await?)
+    }
+
+    pub async fn remove_image(&self, text: &str, force: bool) -> Result<Vec<Removed>, Error> {
+        let _images = self.images_lock.lock().await;
+        let containers = self.containers();
+        let store = Arc::clone(&self.cx.images);
+        let text = text.to_owned();
+        let removed = tokio::task::spawn_blocking(move || {
+            store.remove(&text, force, |image_id| {
+                containers
+                    .iter()
+                    .filter(|container| container.image_id == image_id)
+                    .filter(|container| !force || container.state.status.is_up())
+                    .map(|container| container.short_id().to_owned())
+                    .collect()
+            })
+        });
+        Ok(removed
+            .await
+            .map_err(|error| Error::from_source(ErrorKind::Failed, "removing the image", &error))??)
+    }
+
+    pub async fn summary(&self) -> Result<HostSummary, Error> {
+        let containers = self.containers();
+        let count = |wanted: fn(Status) -> bool| {
+            containers
+                .iter()
+                .filter(|container| wanted(container.state.status))
+                .count()
+        };
+        Ok(HostSummary {
+            host: self.cx.hypervisor.info().clone(),
+            memory: self.cx.hypervisor.memory().await?,
+            running: count(|status| status == Status::Running),
+            paused: count(|status| status == Status::Paused),
+            stopped: count(|status| !status.is_up()),
+            images: self.cx.images.list()?.len(),
+            state_dir: self.cx.config.state_dir.clone(),
+        })
+    }
+
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.cx.events.subscribe()
+    }
+}
