@@ -9,6 +9,7 @@ mod exec;
 mod faults;
 mod fidelity;
 mod guest;
+mod hostile;
 mod image;
 mod lifecycle;
 mod run;
@@ -31,6 +32,7 @@ fn main() -> std::process::ExitCode {
         docker::TESTS,
         errors::TESTS,
         faults::TESTS,
+        hostile::TESTS,
     ]
     .concat();
     support::run(&tests)

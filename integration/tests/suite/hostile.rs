@@ -1,0 +1,55 @@
+//! Guests whose agent attacks the engine (`pv-guest/hostile`): each is cut off, and nobody else notices.
+
+use super::support::{BUSYBOX, Dom0, Test, pv};
+
+pub const TESTS: &[Test] = &[pv("hostile::agents_are_cut_off", agents_are_cut_off)];
+
+/// Attacks that break a rule, so that the guest is ended for it.
+const BREACHES: &[&str] = &[
+    "frame-length",
+    "frame-kind",
+    "ring-index",
+    "cut-frame",
+    "window",
+    "after-end",
+    "message-length",
+    "utf8",
+    "reset",
+    "replies",
+    "flood",
+];
+
+/// hyperd gives every guest the kernel and the agent of its config, so it is started again with another one.
+const HOSTILE: &str = "initramfs = \"/usr/lib/hyper-tests/initramfs-hostile\"";
+
+fn agents_are_cut_off(dom0: &Dom0<'_>) {
+    dom0.idle("bystander", BUSYBOX);
+    dom0.sh(&format!(
+        "cp /etc/hyper/hyperd.toml /tmp/honest.toml; echo '{HOSTILE}' >> /etc/hyper/hyperd.toml; systemctl restart hyperd"
+    ))
+    .ok();
+    let pid = dom0.sh("systemctl show -p MainPID --value hyperd").ok().text();
+    for attack in BREACHES {
+        let ran = dom0.hyper(&["run", "--rm", "-e", &format!("ATTACK={attack}"), BUSYBOX, "true"]);
+        // Before the command is said to run that is a failed start, after it a guest that was destroyed.
+        assert!(matches!(ran.code, 125 | 137), "{attack}\n{ran}");
+        dom0.exec("bystander", &["echo", "unharmed"])
+            .ok()
+            .stdout("unharmed\n");
+    }
+    // One that says nothing breaks no rule; it can be got rid of all the same.
+    let mut silent = dom0.spawn(&["run", "--rm", "--name", "silent", "-e", "ATTACK=silence", BUSYBOX, "true"]);
+    silent.end_of_input();
+    dom0.sh("until xl domid silent 2>/dev/null; do xenstore-watch -n 2 @introduceDomain >/dev/null; done")
+        .ok();
+    dom0.hyper(&["rm", "-f", "silent"]).ok();
+    silent.finish().code(125);
+    let still = dom0.sh("systemctl show -p MainPID --value hyperd").ok().text();
+    assert_eq!(still, pid, "hyperd did not survive");
+    dom0.sh("mv /tmp/honest.toml /etc/hyper/hyperd.toml; systemctl restart hyperd")
+        .ok();
+    dom0.exec("bystander", &["echo", "still here"])
+        .ok()
+        .stdout("still here\n");
+    dom0.remove("bystander");
+}
