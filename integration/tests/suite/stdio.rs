@@ -55,7 +55,7 @@ fn reader_that_stops(dom0: &Dom0<'_>) {
     // Others of the same guest, and the daemon, are not held up.
     dom0.hyper(&["ps", "-q"]).ok();
     dom0.exec("source", &["echo", "alive"]).ok().stdout("alive\n");
-    dom0.sh("hyper exec source head -c 5M /dev/zero | wc -c")
+    dom0.sh("hyper exec source head -c 5242880 /dev/zero | wc -c")
         .ok()
         .stdout(&format!("{}\n", 5 << 20));
     // It is still stuck, which shows that the others went past it.

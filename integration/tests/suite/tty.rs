@@ -30,10 +30,10 @@ fn shell(dom0: &Dom0<'_>) {
         .expect("# ")
         .send("echo code=$?=\n")
         .expect("code=130=");
-    // Ctrl-D ends a reader's input.
+    // Ctrl-D ends a reader's input. It says that it reads: the shell's own editing would take what comes before.
     terminal
-        .send("cat; echo cat=$?=\n")
-        .expect("\r\n")
+        .send("sh -c 'echo read\"\"ing; exec cat'; echo cat=$?=\n")
+        .expect("reading\r\n")
         .send("typed\n")
         .expect("typed\r\ntyped\r\n");
     terminal.send("\x04").expect("cat=0=");
