@@ -38,7 +38,16 @@ fn agents_are_cut_off(dom0: &Dom0<'_>) {
             .stdout("unharmed\n");
     }
     // One that says nothing breaks no rule; it can be got rid of all the same.
-    let mut silent = dom0.spawn(&["run", "--rm", "--name", "silent", "-e", "ATTACK=silence", BUSYBOX, "true"]);
+    let mut silent = dom0.spawn(&[
+        "run",
+        "--rm",
+        "--name",
+        "silent",
+        "-e",
+        "ATTACK=silence",
+        BUSYBOX,
+        "true",
+    ]);
     silent.end_of_input();
     dom0.sh("until xl domid silent 2>/dev/null; do xenstore-watch -n 2 @introduceDomain >/dev/null; done")
         .ok();

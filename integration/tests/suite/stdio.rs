@@ -59,7 +59,8 @@ fn reader_that_stops(dom0: &Dom0<'_>) {
         .ok()
         .stdout(&format!("{}\n", 5 << 20));
     // It is still stuck, which shows that the others went past it.
-    dom0.exec("source", &["pgrep", "-f", "^head -c"]).ok();
+    dom0.exec("source", &["sh", "-c", "ps -o args | grep -q '^head -c'"])
+        .ok();
     let ran = {
         stuck.send(b"go\n");
         stuck.finish()
