@@ -51,9 +51,11 @@ fn states(dom0: &Dom0<'_>) {
     assert_ne!(dom0.sh("xl domid on").ok().text(), before);
     dom0.hyper(&["rm", "-f", "on"]).ok().stdout("on\n");
 
-    for verb in [
-        "start", "stop", "kill", "rm", "logs", "wait", "restart", "pause", "attach",
-    ] {
+    // Docker has a second line for this one.
+    dom0.hyper(&["start", "nobody"]).code(1).stderr(
+        "Error response from daemon: No such container: nobody\nfailed to start containers: nobody\n",
+    );
+    for verb in ["stop", "kill", "rm", "logs", "wait", "restart", "pause", "attach"] {
         dom0.hyper(&[verb, "nobody"])
             .code(1)
             .one_error("No such container: nobody");
