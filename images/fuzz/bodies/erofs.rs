@@ -81,7 +81,10 @@ impl<'a> Image<'a> {
             0 => Some(address as usize * BLOCK),
             _ => {
                 let inline = at + 64 + xattr_bytes;
-                assert!(size > 0 && inline % BLOCK + size <= BLOCK, "data over the end of a block");
+                assert!(
+                    size > 0 && inline % BLOCK + size <= BLOCK,
+                    "data over the end of a block"
+                );
                 Some(inline)
             }
         };
@@ -163,7 +166,11 @@ impl<'a> Image<'a> {
                     from + rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len())
                 };
                 assert!(from < to && to - from <= 255 && to <= block.len());
-                (&block[from..to], number(block, index * 12, 8), block[index * 12 + 10])
+                (
+                    &block[from..to],
+                    number(block, index * 12, 8),
+                    block[index * 12 + 10],
+                )
             })
             .collect()
     }
