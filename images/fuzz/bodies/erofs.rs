@@ -98,6 +98,7 @@ impl<'a> Image<'a> {
                 uid: number(inode, 24, 4),
                 gid: number(inode, 28, 4),
                 mtime: number(inode, 32, 8),
+                mtime_ns: number(inode, 40, 4) as u32,
                 xattrs: self.xattrs(at + 64, xattr_bytes),
             },
             data_at: data_at.inspect(|data| {

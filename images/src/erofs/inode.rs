@@ -106,6 +106,7 @@ impl Inode<'_> {
         put(24, &owner(self.meta.uid)?);
         put(28, &owner(self.meta.gid)?);
         put(32, &mtime.to_le_bytes());
+        put(40, &self.meta.mtime_ns.to_le_bytes());
         put(44, &self.links.to_le_bytes());
         Ok(bytes)
     }
