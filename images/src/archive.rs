@@ -36,6 +36,7 @@ pub struct Entry {
     pub uid: u64,
     pub gid: u64,
     pub mtime: u64,
+    pub mtime_ns: u32,
     pub device: (u32, u32),
     pub xattrs: Vec<(String, Vec<u8>)>,
     /// Where a file's bytes are in the tar, and how many.
@@ -51,7 +52,7 @@ struct Extensions {
     size: Option<u64>,
     uid: Option<u64>,
     gid: Option<u64>,
-    mtime: Option<u64>,
+    mtime: Option<(u64, u32)>,
     xattrs: Vec<(String, Vec<u8>)>,
     sparse: bool,
 }
@@ -193,6 +194,10 @@ impl<R: Read + Seek> Archive<R> {
             EntryKind::Character | EntryKind::Block => (field(329..337)? as u32, field(337..345)? as u32),
             _ => (0, 0),
         };
+        // Before the epoch: a time that no file system of ours keeps.
+        let (mtime, mtime_ns) = extensions
+            .mtime
+            .unwrap_or_else(|| (field(136..148).unwrap_or(0), 0));
         let (uid, gid) = (
             extensions.uid.map_or_else(|| field(108..116), Ok)?,
             extensions.gid.map_or_else(|| field(116..124), Ok)?,
@@ -209,8 +214,8 @@ impl<R: Read + Seek> Archive<R> {
             mode: field(100..108)? as u32 & 0o7777,
             uid,
             gid,
-            // Before the epoch: a time that no file system of ours keeps.
-            mtime: extensions.mtime.unwrap_or_else(|| field(136..148).unwrap_or(0)),
+            mtime,
+            mtime_ns,
             device,
             xattrs: extensions.xattrs,
             offset,
@@ -309,11 +314,7 @@ fn read_pax(mut records: &[u8], extensions: &mut Extensions) -> Result<(), TreeE
             b"size" => extensions.size = whole()?,
             b"uid" => extensions.uid = whole()?,
             b"gid" => extensions.gid = whole()?,
-            // Fractions are cut off.
-            b"mtime" => {
-                let seconds = text().split('.').next().unwrap_or("");
-                extensions.mtime = Some(seconds.parse().unwrap_or(0));
-            }
+            b"mtime" => extensions.mtime = Some(time(text())),
             _ if key.starts_with(b"GNU.sparse.") => extensions.sparse = true,
             _ => {
                 if let Some(name) = key.strip_prefix(b"SCHILY.xattr.") {
@@ -323,6 +324,16 @@ fn read_pax(mut records: &[u8], extensions: &mut Extensions) -> Result<(), TreeE
         }
     }
     Ok(())
+}
+
+/// Seconds and nanoseconds; what is smaller is cut off, and what is no time since the epoch is 0.
+fn time(text: &str) -> (u64, u32) {
+    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let Ok(seconds) = seconds.parse() else {
+        return (0, 0);
+    };
+    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
+    (seconds, digits.parse().unwrap_or(0))
 }
 
 fn add_xattr(xattrs: &mut Vec<(String, Vec<u8>)>, name: &[u8], value: &[u8]) -> Result<(), TreeError> {

@@ -77,7 +77,11 @@ fn extensions_belong_to_the_next_entry_alone() {
     ])
     .unwrap();
     assert_eq!(entries[0].path, long);
-    assert_eq!((entries[0].uid, entries[0].mtime), (3_000_000, 1_700_000_000));
+    assert_eq!(entries[0].uid, 3_000_000);
+    assert_eq!(
+        (entries[0].mtime, entries[0].mtime_ns),
+        (1_700_000_000, 500_000_000)
+    );
     let capability = ("security.capability".to_owned(), b"\x01\x00=\n\xff".to_vec());
     assert_eq!(entries[0].xattrs, [capability]);
     assert_eq!((entries[0].offset, entries[0].bytes), (3 * 512, 4));
@@ -93,6 +97,21 @@ fn prefixes_are_posix_only() {
     assert_eq!(read(&[sign(header).to_vec()]).unwrap()[0].path, b"dir/name");
     header[257..265].copy_from_slice(b"ustar  \0");
     assert_eq!(read(&[sign(header).to_vec()]).unwrap()[0].path, b"name");
+}
+
+#[test]
+fn times_have_nanoseconds() {
+    for (text, expected) in [
+        ("7", (7, 0)),
+        ("7.", (7, 0)),
+        ("7.000000001", (7, 1)),
+        ("7.1234567899", (7, 123_456_789)),
+        ("7.5x", (7, 0)),
+        ("-7.5", (0, 0)),
+        ("", (0, 0)),
+    ] {
+        assert_eq!(time(text), expected, "{text}");
+    }
 }
 
 #[test]

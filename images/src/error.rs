@@ -58,10 +58,6 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    #[error("mkfs.erofs failed: {0}")]
-    MakeRoot(String),
-    #[error("mkfs.erofs cannot be run: install erofs-utils")]
-    NoMakeRoot(#[source] io::Error),
     #[error("conflict: {0}")]
     Conflict(String),
     #[error("pull was interrupted")]

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use std::io::Write;
 
 #[path = "../fuzz/bodies/mod.rs"]
-mod bodies;
+pub mod bodies;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -1,12 +1,13 @@
 //! OCI images: names, pulling from registries, the store, and the root file systems that guests mount.
 //!
 //! A registry is not trusted: sizes, digests, media types and every tar entry are checked, and what fails leaves the
-//! store as it was. Layers are never unpacked into this system's tree: they stay tars, and their merged tree goes
-//! straight into an EROFS image.
+//! store as it was. Layers are never unpacked into this system's tree: they stay tars, and their merged tree becomes
+//! the index of an EROFS that they are a part of.
 #![forbid(unsafe_code)]
 
 mod archive;
 mod config;
+mod erofs;
 mod error;
 mod layer;
 mod name;

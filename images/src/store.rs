@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bumped when the root file systems are made in another way.
-const ROOTFS_FORMAT: &str = "erofs-1";
+const ROOTFS_FORMAT: &str = "erofs-2";
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct References {

@@ -58,6 +58,7 @@ pub struct Meta {
     pub uid: u64,
     pub gid: u64,
     pub mtime: u64,
+    pub mtime_ns: u32,
     pub xattrs: Vec<(String, Vec<u8>)>,
 }
 
@@ -381,6 +382,7 @@ fn meta(entry: Entry) -> Meta {
         uid: entry.uid,
         gid: entry.gid,
         mtime: entry.mtime,
+        mtime_ns: entry.mtime_ns,
         xattrs: entry.xattrs,
     }
 }

@@ -5,6 +5,8 @@
 mod archive;
 #[path = "../../src/config.rs"]
 mod config;
+#[path = "../../src/erofs/mod.rs"]
+mod erofs;
 #[path = "../../src/error.rs"]
 mod error;
 #[path = "../../src/layer.rs"]
