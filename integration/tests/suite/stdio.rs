@@ -59,7 +59,7 @@ fn reader_that_stops(dom0: &Dom0<'_>) {
         .ok()
         .stdout(&format!("{}\n", 5 << 20));
     // It is still stuck, which shows that the others went past it.
-    dom0.exec("source", &["sh", "-c", "ps -o args | grep -q '^head -c'"])
+    dom0.exec("source", &["sh", "-c", "ps -o args | grep -q 'all writ[t]en'"])
         .ok();
     let ran = {
         stuck.send(b"go\n");
