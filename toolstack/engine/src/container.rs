@@ -49,6 +49,8 @@ pub enum Command {
     },
     Pause(Reply<()>),
     Unpause(Reply<()>),
+    /// Its record has a new name.
+    Renamed(Reply<()>),
     Remove {
         force: bool,
         reply: Reply<()>,

@@ -89,6 +89,8 @@ pub trait Guest: Send + Sync {
     fn domid(&self) -> u32;
     async fn unpause(&self) -> Result<(), Error>;
     async fn pause(&self) -> Result<(), Error>;
+    /// Changes the name by which others know it.
+    async fn rename(&self, name: &str) -> Result<(), Error>;
     /// Waits until it no longer runs.
     async fn ended(&self) -> Ended;
     /// Waits until its agent offers a link, and takes it.

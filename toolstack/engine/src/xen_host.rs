@@ -216,6 +216,13 @@ impl Guest for XenGuest {
         self.domain.pause().await.map_err(|error| other("", &error))
     }
 
+    async fn rename(&self, name: &str) -> Result<(), Error> {
+        self.domain
+            .rename(name)
+            .await
+            .map_err(|error| other("cannot rename the domain", &error))
+    }
+
     async fn ended(&self) -> Ended {
         let mut released = self.released.clone();
         loop {

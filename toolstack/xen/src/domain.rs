@@ -263,6 +263,16 @@ impl Domain {
         self.host.call(move |calls| calls.unpause(domid)).await
     }
 
+    /// What `xl list` shows from now on.
+    pub async fn rename(&self, name: &str) -> Result<(), StoreError> {
+        let at = |path: String| (path, name.to_owned());
+        let paths = [
+            at(format!("/local/domain/{}/name", self.domid)),
+            at(format!("/vm/{}/name", self.uuid)),
+        ];
+        self.host.store().write_all(&paths).await
+    }
+
     pub async fn pause(&self) -> Result<(), CallError> {
         let domid = self.domid;
         self.host.call(move |calls| calls.pause(domid)).await

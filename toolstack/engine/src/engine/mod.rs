@@ -229,6 +229,7 @@ impl Engine {
             }
             shared.update(&self.cx, |record| name.clone_into(&mut record.name))?;
         }
+        shared.ask(Command::Renamed).await?;
         shared.tell(&self.cx, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())
     }

@@ -10,8 +10,8 @@
 //!
 //! Requests that cannot be served in a phase are answered with an error or wait for the next one, in order.
 
+mod control;
 mod ending;
-mod stopping;
 
 pub use ending::erase;
 
@@ -221,6 +221,9 @@ impl Task {
             }
             Command::Unpause(reply) => {
                 let _ = reply.send(self.pause(false).await);
+            }
+            Command::Renamed(reply) => {
+                let _ = reply.send(self.rename().await);
             }
             Command::Remove { force, reply } => self.remove(force, reply).await,
         }

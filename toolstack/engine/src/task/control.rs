@@ -1,4 +1,4 @@
-//! Stopping, signalling, pausing.
+//! Stopping, signalling, pausing, renaming.
 
 use super::{KILL_GRACE, Next, Phase, SIGKILL, SIGTERM, Task, Verdict};
 use crate::container::Reply;
@@ -145,6 +145,15 @@ impl Task {
             _ => {
                 let _ = reply.send(Err(not_running(&self.shared)));
             }
+        }
+    }
+
+    /// Tells the guest's neighbours its container's new name.
+    pub(super) async fn rename(&mut self) -> Result<(), Error> {
+        let name = self.shared.with(|record| record.name.clone());
+        match &self.phase {
+            Phase::Up(up) => up.guest.rename(&name).await,
+            _ => Ok(()),
         }
     }
 
