@@ -1,4 +1,4 @@
-//! Names of images as people write them. The daemon decides what is valid; this only completes what is missing.
+//! Names of images as people write them, checked by the grammar of github.com/distribution/reference and completed.
 
 use std::fmt;
 
@@ -12,6 +12,28 @@ pub struct Reference {
     repository: String,
     tag: Option<String>,
     digest: Option<String>,
+}
+
+fn is_component(part: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = part.as_bytes();
+    bytes
+        .iter()
+        .all(|byte| plain(*byte) || matches!(byte, b'.' | b'_' | b'-'))
+        && bytes.first().is_some_and(|byte| plain(*byte))
+        && bytes.last().is_some_and(|byte| plain(*byte))
+}
+
+fn is_tag(tag: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    tag.len() <= 128
+        && tag.bytes().all(|byte| word(byte) || matches!(byte, b'.' | b'-'))
+        && tag.bytes().next().is_some_and(word)
+}
+
+fn is_digest(digest: &str) -> bool {
+    let hex = digest.split_once(':').map_or("", |(_, hex)| hex);
+    hex.len() >= 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 impl Reference {
@@ -47,10 +69,17 @@ impl Reference {
         if name.is_empty() || repository.ends_with('/') || empty(&tag) || empty(&digest) {
             return Err(invalid());
         }
+        let valid = |part: &Option<String>, rule: fn(&str) -> bool| part.as_deref().is_none_or(rule);
+        if !valid(&tag, is_tag) || !valid(&digest, is_digest) {
+            return Err(invalid());
+        }
         if repository != repository.to_lowercase() {
             return Err(format!(
                 "invalid reference format: repository name ({repository}) must be lowercase"
             ));
+        }
+        if !repository.split('/').all(is_component) {
+            return Err(invalid());
         }
         Ok(Self {
             registry: registry.to_owned(),
@@ -133,8 +162,8 @@ mod tests {
                 "docker.io/library/busybox:latest",
                 "busybox:latest",
             ),
-            ("a@sha256:00", "docker.io/library/a@sha256:00", "a@sha256:00"),
-            ("a:v@sha256:00", "docker.io/library/a@sha256:00", "a@sha256:00"),
+            ("a@sha256:00112233445566778899aabbccddeeff", "docker.io/library/a@sha256:00112233445566778899aabbccddeeff", "a@sha256:00112233445566778899aabbccddeeff"),
+            ("a:v@sha256:00112233445566778899aabbccddeeff", "docker.io/library/a@sha256:00112233445566778899aabbccddeeff", "a@sha256:00112233445566778899aabbccddeeff"),
         ] {
             let reference = Reference::parse(text).unwrap();
             assert_eq!(reference.to_string(), full);

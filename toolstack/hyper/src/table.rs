@@ -23,6 +23,8 @@ pub struct Row {
 impl Row {
     pub fn set(&mut self, field: &str, value: impl Into<String>) {
         self.fields.insert(field.to_owned(), Value::String(value.into()));
+        // As `{{json .}}` of docker has them.
+        self.fields.sort_keys();
     }
 
     pub fn set_labels(&mut self, labels: Option<&Map<String, Value>>) {

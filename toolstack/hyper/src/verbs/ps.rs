@@ -28,7 +28,6 @@ const COLUMNS: &[Column] = &[
     ("Mounts", "MOUNTS"),
     ("LocalVolumes", "LOCAL VOLUMES"),
     ("Networks", "NETWORKS"),
-    ("Platform", "PLATFORM"),
 ];
 
 /// Longest command that is shown as it is.
@@ -124,7 +123,6 @@ fn row(container: &Value, whole: bool) -> Row {
     row.set("Mounts", mounts(container));
     row.set("LocalVolumes", "0");
     row.set("Networks", networks(container));
-    row.set("Platform", "");
     row
 }
 
