@@ -23,6 +23,9 @@ pub const KERNEL_LOG: StreamId = 4;
 /// Execs have processes and streams from here on.
 pub const FIRST_EXEC: u32 = 16;
 
+/// As docker has it.
+const MIN_NANO_CPUS: u64 = 10_000_000;
+
 /// What the smallest guest boots with.
 pub const MIN_MEMORY_MIB: u64 = 32;
 
@@ -164,9 +167,10 @@ fn memory_mib(config: &Config, default_mib: u64) -> u64 {
 
 /// Whole processors: a share of one is one.
 fn vcpus(config: &Config, host_cpus: u32) -> Result<u32, Error> {
-    let wanted = config.host.nano_cpus.div_ceil(1_000_000_000).max(1);
+    let nano_cpus = config.host.nano_cpus;
+    let wanted = nano_cpus.div_ceil(1_000_000_000).max(1);
     match u32::try_from(wanted) {
-        Ok(wanted) if wanted <= host_cpus => Ok(wanted),
+        Ok(wanted) if wanted <= host_cpus && (nano_cpus == 0 || nano_cpus >= MIN_NANO_CPUS) => Ok(wanted),
         _ => Err(Error::invalid(format!(
             "range of CPUs is from 0.01 to {host_cpus}.00, as there are only {host_cpus} CPUs available"
         ))),

@@ -107,6 +107,7 @@ fn nonsense_is_refused_before_there_is_a_guest() {
         |config| config.host.memory_bytes = 1 << 20,
         |config| config.stop_signal = "SIGNONSENSE".to_owned(),
         |config| config.host.nano_cpus = 5_000_000_000,
+        |config| config.host.nano_cpus = 100_000,
         |config| config.hostname = "a b".to_owned(),
         |config| config.working_dir = "relative".to_owned(),
         |config| drop(config.host.tmpfs.insert("x/../y".to_owned(), String::new())),
