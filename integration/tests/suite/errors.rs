@@ -137,7 +137,7 @@ fn full_disk(dom0: &Dom0<'_>) {
         .ok()
         .stdout("works\n");
     dom0.hyper(&["pull", "-q", redis]).ok();
-    dom0.hyper(&["run", "--rm", redis, "redis-server", "--version"])
+    dom0.hyper(&["run", "--rm", redis, "--version"])
         .ok()
         .out_has("Redis server");
 }
@@ -170,6 +170,6 @@ fn configuration(dom0: &Dom0<'_>) {
     check("memory = [").code(1).err_has("/tmp/bad.toml");
     dom0.sh("hyperd --check-config").ok();
     // A second daemon keeps off what the first one has.
-    dom0.sh("hyperd").code(1).one_error("running");
+    dom0.sh("hyperd").code(1).one_error("another hyperd runs already");
     dom0.hyper(&["ps"]).ok();
 }
