@@ -66,7 +66,7 @@ fn reader_that_stops(dom0: &Dom0<'_>) {
         stuck.finish()
     };
     assert_eq!(ran.error_text(), "all written\n", "{ran}");
-    ran.out_has(&format!("{}\n0\n", BYTES - 1));
+    ran.out_has(&format!("{}\n0", BYTES - 1));
     dom0.remove("source");
 }
 

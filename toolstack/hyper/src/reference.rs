@@ -162,8 +162,16 @@ mod tests {
                 "docker.io/library/busybox:latest",
                 "busybox:latest",
             ),
-            ("a@sha256:00112233445566778899aabbccddeeff", "docker.io/library/a@sha256:00112233445566778899aabbccddeeff", "a@sha256:00112233445566778899aabbccddeeff"),
-            ("a:v@sha256:00112233445566778899aabbccddeeff", "docker.io/library/a@sha256:00112233445566778899aabbccddeeff", "a@sha256:00112233445566778899aabbccddeeff"),
+            (
+                "a@sha256:00112233445566778899aabbccddeeff",
+                "docker.io/library/a@sha256:00112233445566778899aabbccddeeff",
+                "a@sha256:00112233445566778899aabbccddeeff",
+            ),
+            (
+                "a:v@sha256:00112233445566778899aabbccddeeff",
+                "docker.io/library/a@sha256:00112233445566778899aabbccddeeff",
+                "a@sha256:00112233445566778899aabbccddeeff",
+            ),
         ] {
             let reference = Reference::parse(text).unwrap();
             assert_eq!(reference.to_string(), full);

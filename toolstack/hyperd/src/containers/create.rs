@@ -39,7 +39,7 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
     let image = body
         .image
         .filter(|image| !image.is_empty())
-        .ok_or_else(|| ApiError::invalid("no image is named"))?;
+        .ok_or_else(|| ApiError::invalid("invalid reference format: no image is named"))?;
     let stop_signal = body.stop_signal.filter(|signal| !signal.is_empty());
     if let Some(signal) = &stop_signal {
         super::parse_signal(signal)?;

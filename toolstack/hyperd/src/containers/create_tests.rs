@@ -79,7 +79,10 @@ fn every_field_may_be_null() {
     };
     let mut body = nulls(&fields);
     body["HostConfig"] = nulls(fields["HostConfig"].as_object().unwrap());
-    assert_eq!(read(body.clone()).unwrap_err().message, "no image is named");
+    assert_eq!(
+        read(body.clone()).unwrap_err().message,
+        "invalid reference format: no image is named"
+    );
     body["Image"] = json!("x");
     assert_eq!(request(body.clone()), request(json!({ "Image": "x" })));
     body["HostConfig"] = Value::Null;
