@@ -1,7 +1,7 @@
 //! `hyper run`: create, attach, wait, start, in this order. Attach and wait stand before the container starts, so that
 //! neither its first byte nor its exit can be missed.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, bail};
 
 use super::create::create;
 use crate::client::{Client, Wait};
@@ -34,15 +34,12 @@ pub struct Args {
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
     let options = &args.options;
     if args.detach && !options.attach.is_empty() {
-        let error = anyhow!("conflicting options: cannot specify both --attach and --detach");
-        return failed("run", error, None);
+        bail!("conflicting options: cannot specify both --attach and --detach");
     }
     if !args.detach {
         terminal::check_input(options.tty, options.attached(false).stdin)?;
     }
-    if let Err(error) = detach_keys::from_flag(args.detach_keys.as_deref()) {
-        return failed("run", error, None);
-    }
+    detach_keys::from_flag(args.detach_keys.as_deref())?;
     match create(client, options, args.detach).await {
         Ok(id) if options.attached(args.detach).any() => foreground(client, &args, &id).await,
         Ok(id) => background(client, &args, &id).await,
