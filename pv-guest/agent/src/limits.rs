@@ -2,55 +2,12 @@
 
 use crate::error::{Context, Failure, failure};
 use crate::sys;
+use guest_protocol::capability;
 use guest_protocol::message::{ErrorKind, Rlimit};
 
 /// Docker's default capabilities, by number (linux/capability.h): chown, dac_override, fowner, fsetid, kill, setgid,
 /// setuid, setpcap, net_bind_service, net_raw, sys_chroot, mknod, audit_write, setfcap.
 const DEFAULT_CAPABILITIES: &[u32] = &[0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31];
-
-const CAPABILITY_NAMES: &[&str] = &[
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
 
 pub fn set_limit(limit: &Rlimit) -> Result<(), Failure> {
     let resource = match limit.name.as_str() {
@@ -78,7 +35,7 @@ pub fn set_limit(limit: &Rlimit) -> Result<(), Failure> {
 pub fn limit_capabilities(wanted: Option<&[String]>) -> Result<(), Failure> {
     let number = |name: &String| -> Result<u32, Failure> {
         let plain = name.strip_prefix("CAP_").unwrap_or(name);
-        CAPABILITY_NAMES
+        capability::NAMES
             .iter()
             .position(|known| known.eq_ignore_ascii_case(plain))
             .map(|index| index as u32)

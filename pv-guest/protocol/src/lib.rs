@@ -10,6 +10,7 @@
 //! Each side treats everything the other writes as hostile: lengths, indices, stream numbers, UTF-8.
 #![forbid(unsafe_code)]
 
+pub mod capability;
 pub mod control;
 pub mod message;
 pub mod mux;

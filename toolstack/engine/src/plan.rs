@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::hypervisor::{GuestType, HostInfo};
 use crate::spec::{Config, Ulimit};
 use crate::state::Container;
+use guest_protocol::capability;
 use guest_protocol::message::{
     ContainerSpec, FileSpec, MountKind, MountSpec, ProcessId, ProcessSpec, Rlimit, RootSpec, StreamId,
     WindowSize,
@@ -45,50 +46,6 @@ const DEFAULT_CAPABILITIES: &[&str] = &[
     "SYS_CHROOT",
     "KILL",
     "AUDIT_WRITE",
-];
-/// linux/capability.h
-const ALL_CAPABILITIES: &[&str] = &[
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
 ];
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -296,7 +253,7 @@ pub fn capabilities(add: &[String], drop: &[String]) -> Result<Option<Vec<String
     let known = |name: &String| -> Result<String, Error> {
         let upper = name.to_ascii_uppercase();
         let plain = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        if plain == "ALL" || ALL_CAPABILITIES.contains(&plain) {
+        if plain == "ALL" || capability::NAMES.contains(&plain) {
             return Ok(plain.to_owned());
         }
         Err(Error::invalid(format!(
@@ -306,7 +263,7 @@ pub fn capabilities(add: &[String], drop: &[String]) -> Result<Option<Vec<String
     let add = add.iter().map(known).collect::<Result<BTreeSet<_>, _>>()?;
     let drop = drop.iter().map(known).collect::<Result<BTreeSet<_>, _>>()?;
     let base = if add.contains("ALL") {
-        ALL_CAPABILITIES
+        capability::NAMES
     } else if drop.contains("ALL") {
         &[]
     } else {
@@ -322,7 +279,7 @@ pub fn capabilities(add: &[String], drop: &[String]) -> Result<Option<Vec<String
 
 /// Everything there is, for a privileged exec.
 pub fn all_capabilities() -> Vec<String> {
-    ALL_CAPABILITIES
+    capability::NAMES
         .iter()
         .map(|name| format!("CAP_{name}"))
         .collect()
