@@ -12,6 +12,8 @@ pub enum Error {
     UnknownManifest(String),
     #[error("pull access denied for {0}: the repository does not exist or needs a login")]
     Denied(String),
+    #[error("{0} refused the login: unauthorized: incorrect username or password")]
+    LoginRefused(String),
     #[error("cannot reach the registry {registry}")]
     Unreachable {
         registry: String,

@@ -12,6 +12,7 @@ mod error;
 mod layer;
 mod name;
 mod pull;
+mod registry;
 mod rootfs;
 mod store;
 mod tree;
@@ -19,7 +20,8 @@ mod tree;
 pub use config::ImageConfig;
 pub use error::Error;
 pub use name::Name;
-pub use pull::{Credentials, Progress, Registries};
+pub use pull::Progress;
+pub use registry::{Credentials, Registries};
 pub use store::{Image, Removed, Store};
 
 #[cfg(test)]

@@ -2,16 +2,14 @@
 
 use crate::layer::{self, Compression, MAX_LAYER_BYTES, digest_hex, digest_of};
 use crate::store::parse_configuration;
-use crate::{Error, Image, Name, Store};
+use crate::{Credentials, Error, Image, Name, Registries, Store};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
 use oci_client::manifest::OciDescriptor;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference};
 use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, Os};
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,23 +27,6 @@ const ACCEPTED: &[&str] = &[
     "application/vnd.docker.distribution.manifest.v2+json",
 ];
 
-/// How registries are reached.
-#[derive(Debug, Clone, Default)]
-pub struct Registries {
-    /// `host:port` of those without TLS. Those on this machine always count as such.
-    pub insecure: Vec<String>,
-}
-
-#[derive(Debug, Clone, Default)]
-pub enum Credentials {
-    #[default]
-    Anonymous,
-    Basic {
-        user: String,
-        password: String,
-    },
-}
-
 /// How a pull comes along. Layers are named by the digest of what is transferred.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
@@ -56,25 +37,6 @@ pub enum Progress {
     LayerDone { layer: String },
     MakingRoot,
     Done { digest: String, changed: bool },
-}
-
-impl Registries {
-    fn client(&self, registry: &str) -> Client {
-        // Repeated calls are refused and mean nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let plain = is_local(registry) || self.insecure.iter().any(|known| known == registry);
-        Client::new(ClientConfig {
-            protocol: if plain {
-                ClientProtocol::Http
-            } else {
-                ClientProtocol::Https
-            },
-            connect_timeout: Some(Duration::from_secs(15)),
-            read_timeout: Some(Duration::from_secs(60)),
-            user_agent: concat!("hyper/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        })
-    }
 }
 
 struct Pull<'a> {
@@ -94,15 +56,10 @@ impl Store {
         credentials: Credentials,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Image, Error> {
-        let auth = match credentials {
-            Credentials::Anonymous => RegistryAuth::Anonymous,
-            Credentials::Basic { user, password } => RegistryAuth::Basic(user, password),
-        };
-        let client = registries.client(name.registry());
         let pull = Pull {
             store: Arc::clone(self),
-            client,
-            auth,
+            client: registries.client(name.registry()),
+            auth: credentials.into(),
             name,
             progress,
         };
@@ -409,48 +366,9 @@ impl Pull<'_> {
     }
 }
 
-/// Whether a registry, `host` or `host:port`, is on this machine. By address: a name may begin with `127.` too.
-fn is_local(registry: &str) -> bool {
-    let host = match registry.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => registry,
-    };
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
 /// The document as an index, if it is one.
 pub(crate) fn index(bytes: &[u8]) -> Option<ImageIndex> {
     let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
     value.get("manifests")?;
     serde_json::from_value(value).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_local;
-
-    #[test]
-    fn only_this_machine_is_local() {
-        for local in [
-            "localhost",
-            "localhost:5000",
-            "127.0.0.1",
-            "127.1.2.3:80",
-            "[::1]",
-            "[::1]:5000",
-        ] {
-            assert!(is_local(local), "{local}");
-        }
-        for other in [
-            "127.evil.example",
-            "127.0.0.1.example:80",
-            "docker.io",
-            "10.0.0.1:5000",
-            "[::2]:1",
-            "",
-        ] {
-            assert!(!is_local(other), "{other}");
-        }
-    }
 }

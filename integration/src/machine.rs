@@ -51,8 +51,9 @@ pub fn qemu(dom0: &Path, folder: &Folder, port: u16, serial: &Serial) -> Command
             "q35",
         ])
         .args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "8G"])
-        // SVM and nested paging are in `max`; QEMU gives no next-RIP for RDTSCP, which kills PVH guests.
-        .args(["-cpu", "max,-rdtscp"])
+        // SVM and nested paging are in `max`; QEMU gives no next-RIP for RDTSCP, which kills PVH guests; with
+        // XSAVE and AVX, processes of dom0 and guests were seen to die of corrupted memory.
+        .args(["-cpu", "max,-rdtscp,-xsave"])
         .arg("-kernel")
         .arg(file("xen"))
         .args([

@@ -7,6 +7,8 @@ pub const TESTS: &[Test] = &[
     pv("image::stop_signal", stop_signal),
     once("image::store", store),
     pv("image::in_use", in_use),
+    pv("image::prune", prune),
+    pv("image::login", login),
 ];
 
 const ENTRYPOINT: &str = "localhost:5000/busybox:entrypoint";
@@ -119,4 +121,150 @@ fn in_use(dom0: &Dom0<'_>) {
     dom0.remove("user");
     dom0.hyper(&["rmi", odd]).ok().out_has("Untagged");
     dom0.forget_pulled();
+}
+
+fn prune(dom0: &Dom0<'_>) {
+    const ODD: &str = "localhost:5000/busybox:odd";
+    dom0.pull(ODD);
+    dom0.idle("user", BUSYBOX);
+    let df = |kind: &str| {
+        let format = "{{.Type}}/{{.TotalCount}}/{{.Active}}/{{.Reclaimable}}";
+        let rows = dom0.hyper(&["system", "df", "--format", format]).ok().lines();
+        rows.into_iter().find(|row| row.starts_with(kind)).expect(kind)
+    };
+    dom0.hyper(&["system", "df"]).ok().out_has("RECLAIMABLE");
+    assert!(df("Containers").starts_with("Containers/1/1/"));
+    assert!(!df("Images").ends_with("/0B (0%)"), "{}", df("Images"));
+
+    // Nobody said yes, and all have names.
+    dom0.sh("echo n | hyper image prune -a")
+        .ok()
+        .out_has("without at least one container")
+        .out_has("[y/N]");
+    dom0.hyper(&["image", "prune", "-f"])
+        .ok()
+        .stdout("Total reclaimed space: 0B\n");
+    assert_eq!(dom0.inspect(ODD, "{{.Os}}"), "linux");
+    dom0.hyper(&["image", "prune", "-af"])
+        .ok()
+        .out_has(&format!("untagged: {ODD}\n"))
+        .out_has("deleted: sha256:")
+        .out_lacks(&format!("untagged: {BUSYBOX}"));
+    dom0.hyper(&["inspect", ODD]).code(1);
+    assert!(df("Images").starts_with("Images/1/1/"), "{}", df("Images"));
+    dom0.exec("user", &["echo", "alive"]).ok().stdout("alive\n");
+    dom0.remove("user");
+    dom0.forget_pulled();
+}
+
+/// A registry that wants a password, in the hands of hyper and of docker, which keep it in the same place.
+fn login(dom0: &Dom0<'_>) {
+    const SERVER: &str = "localhost:5002";
+    const IMAGE: &str = "localhost:5002/busybox:latest";
+    // The name of the registry's user is me.
+    dom0.sh(
+        r#"perl -e 'print "me:", crypt("geheim", q($2y$05$abcdefghijklmnopqrstuu)), "\n"' > /run/htpasswd
+        systemd-run -q --unit=private-registry -E REGISTRY_HTTP_ADDR=127.0.0.1:5002 -E REGISTRY_AUTH=htpasswd \
+            -E REGISTRY_AUTH_HTPASSWD_REALM=lab -E REGISTRY_AUTH_HTPASSWD_PATH=/run/htpasswd \
+            docker-registry serve /etc/docker/registry/config.yml
+        curl -s -o /dev/null --retry 60 --retry-connrefused http://localhost:5002/v2/; rm -rf /root/.docker"#,
+    )
+    .ok();
+    let login = |password: &str| {
+        dom0.sh(&format!(
+            "printf {password} | hyper login -u me --password-stdin {SERVER}"
+        ))
+    };
+    let docker = |script: &str| {
+        dom0.sh(&format!(
+            "export DOCKER_HOST=unix:///run/hyper/hyperd.sock; {script}"
+        ))
+    };
+    let denied = || {
+        dom0.hyper(&["pull", "-q", IMAGE]).code(1).err_has("denied");
+    };
+    let pulls = || {
+        dom0.hyper(&["pull", "-q", IMAGE]).ok();
+        dom0.hyper(&["rmi", IMAGE]).ok();
+    };
+
+    denied();
+    login("wrong").code(1).one_error("unauthorized");
+    dom0.sh("test -e /root/.docker/config.json").code(1);
+    dom0.hyper(&["login", "-u", "me", SERVER])
+        .code(1)
+        .one_error("TTY");
+    login("geheim")
+        .ok()
+        .stdout("Login Succeeded\n")
+        .err_has("unencrypted");
+    dom0.sh("stat -c %a /root/.docker/config.json")
+        .ok()
+        .stdout("600\n");
+    pulls();
+    dom0.hyper(&["run", "--rm", IMAGE, "echo", "in"])
+        .ok()
+        .stdout("in\n");
+    docker(&format!("docker pull -q {IMAGE}")).ok();
+    dom0.hyper(&["rmi", IMAGE]).ok();
+    // Without a question: what is kept is tried again.
+    dom0.hyper(&["login", SERVER]).ok().stdout("Login Succeeded\n");
+    dom0.hyper(&["logout", SERVER])
+        .ok()
+        .stdout(&format!("Removing login credentials for {SERVER}\n"));
+    dom0.hyper(&["logout", SERVER])
+        .ok()
+        .stdout(&format!("Not logged in to {SERVER}\n"));
+    denied();
+
+    docker(&format!(
+        "printf wrong | docker login -u me --password-stdin {SERVER}"
+    ))
+    .code(1);
+    docker(&format!(
+        "printf geheim | docker login -u me --password-stdin {SERVER}"
+    ))
+    .ok()
+    .out_has("Login Succeeded");
+    pulls();
+    docker(&format!("docker logout {SERVER}")).ok();
+    denied();
+
+    let mut terminal = dom0.terminal(&["login", SERVER]);
+    terminal
+        .expect("Username: ")
+        .send("me\n")
+        .expect("Password: ")
+        .send("geheim\n")
+        .expect("Login Succeeded")
+        .code(0);
+    pulls();
+
+    // In a helper's keeping there is nothing in the file.
+    dom0.sh(
+        r#"cat > /usr/local/bin/docker-credential-lab <<'END'
+#!/bin/sh
+case $1 in
+store) cat > /run/secret ;;
+get) cat /run/secret 2> /dev/null || { echo 'credentials not found in native keychain'; exit 1; } ;;
+erase) rm /run/secret ;;
+esac
+END
+        chmod +x /usr/local/bin/docker-credential-lab; echo '{ "credsStore": "lab" }' > /root/.docker/config.json"#,
+    )
+    .ok();
+    denied();
+    login("geheim").ok().stdout("Login Succeeded\n").stderr("");
+    dom0.sh("grep geheim /run/secret").ok();
+    dom0.sh("grep -e geheim -e '\"auth\"' /root/.docker/config.json")
+        .code(1);
+    pulls();
+    dom0.hyper(&["logout", SERVER]).ok();
+    dom0.sh("test -e /run/secret").code(1);
+    denied();
+
+    dom0.sh(
+        "systemctl stop private-registry; rm -rf /root/.docker /run/htpasswd /usr/local/bin/docker-credential-lab",
+    )
+    .ok();
 }

@@ -9,6 +9,8 @@ pub enum ErrorKind {
     NotFound,
     /// The request contradicts itself or what is possible.
     Invalid,
+    /// A registry does not take the credentials.
+    Unauthorized,
     /// It contradicts the present state or a name that is taken.
     Conflict,
     /// The command does not exist: exit code 127.
@@ -96,6 +98,7 @@ impl From<images::Error> for Error {
                 ErrorKind::NotFound
             }
             Image::Name(_) => ErrorKind::Invalid,
+            Image::LoginRefused(_) => ErrorKind::Unauthorized,
             Image::Conflict(_) => ErrorKind::Conflict,
             _ => ErrorKind::Failed,
         };

@@ -19,7 +19,7 @@ use crate::verbs::*;
 )]
 #[command(subcommand_value_name = "COMMAND", subcommand_help_heading = "Commands")]
 #[command(
-    after_help = "Docker's longer names work too: hyper container VERB, hyper image VERB, hyper system info.\n\n\
+    after_help = "Docker's longer names work too: hyper container VERB, hyper image VERB, hyper system VERB.\n\n\
     Run 'hyper COMMAND --help' for more information on a command."
 )]
 pub struct Cli {
@@ -68,6 +68,10 @@ pub enum Verb {
     Pull(pull::Args),
     /// Remove one or more images
     Rmi(rmi::Args),
+    /// Authenticate to a registry
+    Login(login::Args),
+    /// Log out from a registry
+    Logout(logout::Args),
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
     Tag(tag::Args),
     /// Show the history of an image
@@ -85,7 +89,7 @@ pub enum Verb {
     #[command(name = "image", subcommand)]
     Image(ImageGroup),
     /// Manage the host
-    #[command(subcommand, hide = true)]
+    #[command(subcommand)]
     System(SystemGroup),
 }
 
@@ -156,6 +160,8 @@ pub enum ImageGroup {
     /// Remove one or more images
     #[command(visible_alias = "remove")]
     Rm(rmi::Args),
+    /// Remove unused images
+    Prune(prune_images::Args),
     /// Display detailed information on one or more images
     Inspect(inspect::Args),
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
@@ -168,6 +174,8 @@ pub enum ImageGroup {
 pub enum SystemGroup {
     /// Display system-wide information
     Info(info::Args),
+    /// Show disk usage
+    Df(df::Args),
 }
 
 /// The command line as people see it.

@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::net::UnixStream;
 
+use crate::credentials::Login;
 use crate::error::{ApiError, Unreachable};
 use crate::output::complain;
 use crate::target::Target;
@@ -32,6 +33,12 @@ pub struct Client {
     host: String,
     socket: PathBuf,
     debug: bool,
+}
+
+/// What a request carries besides its target.
+enum Content<'a> {
+    Empty(Option<&'a Login>),
+    Json(Bytes),
 }
 
 /// A connection that has left HTTP: bytes both ways, each direction closed on its own.
@@ -62,30 +69,56 @@ impl Client {
     }
 
     pub async fn get(&self, target: Target) -> Result<Value> {
-        json(self.send(Method::GET, target, None, false).await?).await
+        json(
+            self.send(Method::GET, target, Content::Empty(None), false)
+                .await?,
+        )
+        .await
     }
 
     pub async fn post(&self, target: Target) -> Result<Value> {
-        json(self.send(Method::POST, target, None, false).await?).await
+        json(
+            self.send(Method::POST, target, Content::Empty(None), false)
+                .await?,
+        )
+        .await
     }
 
     pub async fn post_body(&self, target: Target, body: &impl Serialize) -> Result<Value> {
         let body = serde_json::to_vec(body).context("encode the request")?;
-        json(self.send(Method::POST, target, Some(body.into()), false).await?).await
+        json(
+            self.send(Method::POST, target, Content::Json(body.into()), false)
+                .await?,
+        )
+        .await
     }
 
     pub async fn delete(&self, target: Target) -> Result<Value> {
-        json(self.send(Method::DELETE, target, None, false).await?).await
+        json(
+            self.send(Method::DELETE, target, Content::Empty(None), false)
+                .await?,
+        )
+        .await
     }
 
     /// An answer without end, such as a log that is followed.
     pub async fn stream(&self, method: Method, target: Target) -> Result<Incoming> {
-        Ok(self.send(method, target, None, false).await?.into_body())
+        self.stream_as(method, target, None).await
+    }
+
+    /// The same of a registry that may want a login.
+    pub async fn stream_as(&self, method: Method, target: Target, login: Option<&Login>) -> Result<Incoming> {
+        Ok(self
+            .send(method, target, Content::Empty(login), false)
+            .await?
+            .into_body())
     }
 
     /// Turns a request into a connection of plain bytes.
     pub async fn hijack(&self, target: Target, body: Option<&Value>) -> Result<Hijacked> {
-        let body = body.map(|value| Bytes::from(value.to_string()));
+        let body = body.map_or(Content::Empty(None), |value| {
+            Content::Json(value.to_string().into())
+        });
         let response = self.send(Method::POST, target, body, true).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             bail!(
@@ -112,7 +145,7 @@ impl Client {
         &self,
         method: Method,
         target: Target,
-        body: Option<Bytes>,
+        content: Content<'_>,
         upgrade: bool,
     ) -> Result<Response<Incoming>> {
         let path = target.to_string();
@@ -133,15 +166,24 @@ impl Client {
             .uri(&path)
             .header(header::HOST, "hyperd")
             .header(header::USER_AGENT, concat!("hyper/", env!("CARGO_PKG_VERSION")));
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
-        }
+        let body = match content {
+            Content::Empty(login) => {
+                if let Some(login) = login {
+                    request = request.header("X-Registry-Auth", login.header());
+                }
+                Bytes::new()
+            }
+            Content::Json(json) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                json
+            }
+        };
         if upgrade {
             request = request
                 .header(header::CONNECTION, "Upgrade")
                 .header(header::UPGRADE, "tcp");
         }
-        let request = request.body(Full::new(body.unwrap_or_default()))?;
+        let request = request.body(Full::new(body))?;
         let response = sender
             .send_request(request)
             .await

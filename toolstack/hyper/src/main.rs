@@ -4,6 +4,7 @@
 
 mod cli;
 mod client;
+mod credentials;
 mod env_file;
 mod error;
 mod json_lines;
@@ -79,6 +80,8 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Images(args) => images::run(&client, args).await,
         Verb::Pull(args) => pull::run(&client, args).await,
         Verb::Rmi(args) => rmi::run(&client, args).await,
+        Verb::Login(args) => login::run(&client, args).await,
+        Verb::Logout(args) => logout::run(&args),
         Verb::Tag(args) => tag::run(&client, args).await,
         Verb::History(args) => history::run(&client, args).await,
         Verb::Ps(args) => ps::run(&client, args).await,
@@ -95,11 +98,13 @@ async fn dispatch(cli: Cli) -> Result<i32> {
             ImageGroup::Ls(args) => images::run(&client, args).await,
             ImageGroup::Pull(args) => pull::run(&client, args).await,
             ImageGroup::Rm(args) => rmi::run(&client, args).await,
+            ImageGroup::Prune(args) => prune_images::run(&client, args).await,
             ImageGroup::Inspect(args) => inspect::run(&client, args.of_kind(Kind::Image)).await,
             ImageGroup::Tag(args) => tag::run(&client, args).await,
             ImageGroup::History(args) => history::run(&client, args).await,
         },
         Verb::System(SystemGroup::Info(args)) => info::run(&client, args).await,
+        Verb::System(SystemGroup::Df(args)) => df::run(&client, args).await,
     }
 }
 

@@ -94,6 +94,11 @@ impl Reference {
         format!("{}/{}", self.registry, self.repository)
     }
 
+    /// `docker.io`
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
     /// What `images/create` and `images/NAME/tag` take as `tag`: the digest, if there is one.
     pub fn tag_or_digest(&self) -> &str {
         self.digest

@@ -4,7 +4,7 @@ use std::io;
 
 use anyhow::{Result, bail};
 use rustix::stdio::{stdin, stdout};
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::Client;
@@ -47,6 +47,29 @@ impl RawMode {
 }
 
 impl Drop for RawMode {
+    fn drop(&mut self) {
+        // The terminal is gone if this fails.
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// A terminal that does not show what is typed, for as long as it lives.
+#[must_use]
+pub struct NoEcho {
+    before: Termios,
+}
+
+impl NoEcho {
+    pub fn enter() -> io::Result<Self> {
+        let before = tcgetattr(stdin())?;
+        let mut hidden = before.clone();
+        hidden.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(stdin(), OptionalActions::Now, &hidden)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for NoEcho {
     fn drop(&mut self) {
         // The terminal is gone if this fails.
         let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);

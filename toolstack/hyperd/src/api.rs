@@ -72,6 +72,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         Route::Ping => Ok(system::ping()),
         Route::Version => system::version(&call).await,
         Route::Info => system::info(&call).await,
+        Route::Auth => images::login::login(call).await,
         Route::DiskUsage => system::disk_usage(&call),
         Route::Events => events::stream(&call),
         Route::ContainerCreate => create::create(call).await,

@@ -54,6 +54,7 @@ impl From<Error> for ApiError {
             ErrorKind::Invalid | ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable => {
                 StatusCode::BAD_REQUEST
             }
+            ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
             ErrorKind::Conflict => StatusCode::CONFLICT,
             ErrorKind::Unavailable | ErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         };

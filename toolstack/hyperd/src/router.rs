@@ -13,6 +13,7 @@ pub enum Route {
     Version,
     Info,
     Events,
+    Auth,
     DiskUsage,
     ContainerCreate,
     ContainerList,
@@ -194,7 +195,7 @@ fn system(method: &Method, path: &[&str]) -> Route {
         ("GET", ["volumes", name]) => Route::VolumeInspect((*name).to_owned()),
         // buildx takes "not found" for "no BuildKit here" and looks elsewhere.
         (_, ["grpc" | "session"]) => Route::Unknown,
-        ("POST", ["auth"]) => Route::Unsupported("logging in to a registry through the daemon"),
+        ("POST", ["auth"]) => Route::Auth,
         ("POST", ["build"]) => Route::Unsupported("building images"),
         ("POST", ["build", ..]) => Route::Unsupported("building images"),
         ("POST", ["commit"]) => Route::Unsupported("making an image of a container"),

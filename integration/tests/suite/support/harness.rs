@@ -115,7 +115,19 @@ pub fn run(tests: &[Test]) -> ExitCode {
         print!("test {name} ... ");
         let _ = std::io::stdout().flush();
         let started = Instant::now();
-        let result = suite.test(*guest, *body);
+        let mut result = suite.test(*guest, *body);
+        if let (Err(why), true) = (&result, suite.emulator_failed()) {
+            println!(
+                "QEMU ran a guest with Xen's own registers: once more\n{}",
+                indent(why)
+            );
+            result = suite.fresh().map_err(|error| format!("{error:#}"));
+            print!("test {name} ... ");
+            let _ = std::io::stdout().flush();
+            if result.is_ok() {
+                result = suite.test(*guest, *body);
+            }
+        }
         let seconds = started.elapsed().as_secs();
         match result {
             Ok(()) => println!("ok ({seconds} s)"),
@@ -218,11 +230,21 @@ impl Suite {
         Err(format!("{why}\n{report}"))
     }
 
+    /// Whether QEMU's emulation of SVM went wrong since the last test, as `docs/lab.md` tells: Xen reports an HVM guest
+    /// that was running at Xen's own code segment, which no processor and no fault of ours can bring about.
+    fn emulator_failed(&self) -> bool {
+        let report = self.lab.script("xl dmesg").unwrap_or_default();
+        let lines: Vec<_> = report.lines().collect();
+        lines
+            .windows(2)
+            .any(|pair| pair[0].contains("RIP:    e008:[<ffff82d0") && pair[1].contains("CONTEXT: hvm guest"))
+    }
+
     fn left(&self) -> anyhow::Result<Vec<String>> {
         let mut left = leaks(&self.lab)?;
         let containers = self
             .lab
-            .script("hyper ps -a --format '{{.ID}} {{.Names}} {{.Status}}'")?;
+            .script("xl dmesg -c > /dev/null; hyper ps -a --format '{{.ID}} {{.Names}} {{.Status}}'")?;
         left.extend(containers.lines().map(|line| format!("container {line}")));
         Ok(left)
     }

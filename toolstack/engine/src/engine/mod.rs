@@ -278,6 +278,11 @@ impl Engine {
             .await?)
     }
 
+    /// Whether a registry accepts the credentials; it is asked now, and nothing is kept.
+    pub async fn login(&self, registry: &str, credentials: Credentials) -> Result<(), Error> {
+        Ok(self.cx.config.registries.login(registry, credentials).await?)
+    }
+
     pub async fn remove_image(&self, text: &str, force: bool) -> Result<Vec<Removed>, Error> {
         let _images = self.images_lock.lock().await;
         let containers = self.containers();

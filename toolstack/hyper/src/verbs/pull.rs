@@ -3,6 +3,7 @@
 use anyhow::{Result, anyhow};
 use hyper::Method;
 
+use super::login;
 use crate::client::Client;
 use crate::json_lines::JsonLines;
 use crate::output;
@@ -40,6 +41,7 @@ pub async fn pull(client: &Client, reference: &Reference, platform: Option<&str>
         .query("fromImage", reference.name())
         .query("tag", reference.tag_or_digest())
         .query_opt("platform", platform);
-    let body = client.stream(Method::POST, target).await?;
+    let login = login::known(reference.registry())?;
+    let body = client.stream_as(Method::POST, target, login.as_ref()).await?;
     progress::show(JsonLines::new(body), sink).await
 }

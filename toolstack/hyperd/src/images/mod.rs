@@ -2,6 +2,7 @@
 
 pub mod inspect;
 pub mod list;
+pub mod login;
 mod progress;
 pub mod pull;
 pub mod remove;

@@ -1,17 +1,16 @@
 //! `/images/create`: pulls, and tells how it comes along as JSON lines.
 
+use super::login::credentials;
 use super::progress::{Queue, failure, lines};
 use super::{check_platform, full_name};
 use crate::api::Call;
 use crate::error::{Answer, ApiError};
 use crate::request;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use bytes::Bytes;
-use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL, BASE64URL_NOPAD};
 use engine::Error;
-use engine::images::{Credentials, Name};
+use engine::images::Name;
 use futures_util::{Stream, stream};
-use serde::Deserialize;
 use serde_json::Value;
 use std::future::Future;
 use std::sync::Arc;
@@ -111,52 +110,6 @@ fn joined(lines: &[Value]) -> Bytes {
     lines.iter().filter_map(request::json_line).flatten().collect()
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Auth {
-    username: Option<String>,
-    password: Option<String>,
-    /// `user:password` in base64.
-    auth: Option<String>,
-    identitytoken: Option<String>,
-    registrytoken: Option<String>,
-}
-
-/// Of `X-Registry-Auth`: JSON in base64url. What cannot be read counts as none, as in docker.
-fn credentials(headers: &HeaderMap) -> Result<Credentials, ApiError> {
-    let auth: Auth = headers
-        .get("x-registry-auth")
-        .and_then(|value| decode_base64(value.as_bytes()))
-        .and_then(|json| serde_json::from_slice(&json).ok())
-        .unwrap_or_default();
-    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    if given(auth.identitytoken).is_some() || given(auth.registrytoken).is_some() {
-        return Err(ApiError::unsupported("logging in to a registry with a token"));
-    }
-    let pair = given(auth.auth)
-        .and_then(|text| String::from_utf8(decode_base64(text.as_bytes())?).ok())
-        .and_then(|text| {
-            text.split_once(':')
-                .map(|(user, password)| (user.to_owned(), password.to_owned()))
-        });
-    let pair = given(auth.username)
-        .map(|user| (user, auth.password.unwrap_or_default()))
-        .or(pair);
-    Ok(
-        pair.map_or(Credentials::Anonymous, |(user, password)| Credentials::Basic {
-            user,
-            password,
-        }),
-    )
-}
-
-/// Clients differ in alphabet and padding.
-fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    [BASE64URL, BASE64URL_NOPAD, BASE64, BASE64_NOPAD]
-        .iter()
-        .find_map(|encoding| encoding.decode(text).ok())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,32 +181,5 @@ mod tests {
         let answer = answer(start(&[found()], pull)).await.unwrap();
         drop(answer);
         assert!(dropped.await.is_err());
-    }
-
-    #[test]
-    fn credentials_are_read() {
-        let of = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-registry-auth", text.parse().unwrap());
-            credentials(&headers)
-        };
-        let basic = |credentials| match credentials {
-            Ok(Credentials::Basic { user, password }) => format!("{user}/{password}"),
-            other => format!("{other:?}"),
-        };
-        assert!(matches!(of("e30="), Ok(Credentials::Anonymous)));
-        assert!(matches!(of("rubbish!"), Ok(Credentials::Anonymous)));
-        assert!(matches!(
-            credentials(&HeaderMap::new()),
-            Ok(Credentials::Anonymous)
-        ));
-        let json = br#"{"username":"u","password":"p?>~"}"#;
-        assert_eq!(basic(of(&BASE64URL.encode(json))), "u/p?>~");
-        assert_eq!(basic(of(&BASE64.encode(json))), "u/p?>~");
-        assert_eq!(basic(of(&BASE64URL_NOPAD.encode(json))), "u/p?>~");
-        let auth = format!(r#"{{"auth":"{}"}}"#, BASE64.encode(b"a:b:c"));
-        assert_eq!(basic(of(&BASE64URL.encode(auth.as_bytes()))), "a/b:c");
-        let token = BASE64URL.encode(br#"{"identitytoken":"t"}"#);
-        assert_eq!(of(&token).unwrap_err().status, StatusCode::NOT_IMPLEMENTED);
     }
 }
