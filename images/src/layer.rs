@@ -37,7 +37,7 @@ pub fn digest_of(bytes: &[u8]) -> String {
     hex(Sha256::digest(bytes).as_slice())
 }
 
-fn hex(digest: &[u8]) -> String {
+pub(crate) fn hex(digest: &[u8]) -> String {
     let mut text = String::from("sha256:");
     for byte in digest {
         text.push_str(&format!("{byte:02x}"));

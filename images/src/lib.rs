@@ -16,6 +16,7 @@ mod registry;
 mod rootfs;
 mod store;
 mod tree;
+mod verify;
 
 pub use config::ImageConfig;
 pub use error::Error;
@@ -23,6 +24,7 @@ pub use name::Name;
 pub use pull::Progress;
 pub use registry::{Credentials, Registries};
 pub use store::{Image, Removed, Store};
+pub use verify::Verified;
 
 #[cfg(test)]
 mod fuzz_tests;

@@ -177,7 +177,7 @@ impl Store {
         sync_parent(to)
     }
 
-    fn blob(&self, digest: &str) -> Result<PathBuf, Error> {
+    pub(crate) fn blob(&self, digest: &str) -> Result<PathBuf, Error> {
         Ok(self.root.join("blobs/sha256").join(digest_hex(digest)?))
     }
 
@@ -279,6 +279,10 @@ impl Store {
 
     /// The image of a name, a digest, or an id or its beginning.
     pub fn find(&self, text: &str) -> Result<Image, Error> {
+        self.load(self.find_record(text)?)
+    }
+
+    fn find_record(&self, text: &str) -> Result<Record, Error> {
         let not_found = || Error::NotFound(text.chars().take(200).collect());
         let records = self.references().images.clone();
         if let Ok(name) = text.parse::<Name>() {
@@ -287,7 +291,7 @@ impl Store {
                 .iter()
                 .find(|image| image.names.contains(&shown) || image.digests.contains(&shown))
             {
-                return self.load(record.clone());
+                return Ok(record.clone());
             }
         }
         let hex = text.strip_prefix("sha256:").unwrap_or(text);
@@ -298,9 +302,22 @@ impl Store {
             .into_iter()
             .filter(|image| image.id["sha256:".len()..].starts_with(hex));
         match (matching.next(), matching.next()) {
-            (Some(record), None) => self.load(record),
+            (Some(record), None) => Ok(record),
             _ => Err(not_found()),
         }
+    }
+
+    /// Id, manifest and names of all images, or of one, also of those whose files are damaged.
+    pub(crate) fn known(&self, text: Option<&str>) -> Result<Vec<(String, String, Vec<String>)>, Error> {
+        let records = match text {
+            None => self.references().images.clone(),
+            Some(text) => vec![self.find_record(text)?],
+        };
+        let names = |record: Record| match record.names.is_empty() {
+            true => (record.id, record.manifest, record.digests),
+            false => (record.id, record.manifest, record.names),
+        };
+        Ok(records.into_iter().map(names).collect())
     }
 
     /// Gives an image one more name.

@@ -82,3 +82,36 @@ fn names_move_and_the_last_one_takes_the_image_with_it() {
     assert!(store.find("abc").is_err());
     assert!(store.find(&second.id).is_err());
 }
+
+#[test]
+fn damage_is_found_where_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    let (whole, changed, missing) = (
+        add(&store, "whole", b"1"),
+        add(&store, "changed", b"2"),
+        add(&store, "missing", b"3"),
+    );
+    fs::write(store.layer(&digest_of(b"2")).unwrap(), b"x").unwrap();
+    fs::remove_file(store.blob(&missing.id).unwrap()).unwrap();
+    let found = store.verify(None).unwrap();
+    let damage = |image: &Image| {
+        let of = found.iter().find(|found| found.id == image.id).unwrap();
+        of.damage.clone()
+    };
+    assert_eq!(damage(&whole), Vec::<String>::new());
+    assert_eq!(
+        damage(&changed),
+        [format!(
+            "layer {} now has the digest {}",
+            digest_of(b"2"),
+            digest_of(b"x")
+        )]
+    );
+    assert_eq!(damage(&missing), [format!("config {} is missing", missing.id)]);
+    // By name too, though it cannot be loaded.
+    let one = store.verify(Some("missing")).unwrap();
+    assert_eq!(one.len(), 1);
+    assert_eq!(one[0].names, ["missing:latest"]);
+    assert!(matches!(store.verify(Some("nothing")), Err(Error::NotFound(_))));
+}

@@ -8,6 +8,7 @@ pub const TESTS: &[Test] = &[
     once("image::store", store),
     pv("image::in_use", in_use),
     pv("image::prune", prune),
+    once("image::verify", verify),
     pv("image::login", login),
 ];
 
@@ -155,6 +156,45 @@ fn prune(dom0: &Dom0<'_>) {
     dom0.exec("user", &["echo", "alive"]).ok().stdout("alive\n");
     dom0.remove("user");
     dom0.forget_pulled();
+}
+
+fn verify(dom0: &Dom0<'_>) {
+    const ODD: &str = "localhost:5000/busybox:odd";
+    dom0.pull(ODD);
+    dom0.pull(BUSYBOX);
+    dom0.hyper(&["image", "verify"])
+        .ok()
+        .out_has(&format!("{ODD}: ok"))
+        .out_has(&format!("{BUSYBOX}: ok"));
+    dom0.hyper(&["image", "verify", "no/such:image"])
+        .code(1)
+        .one_error("no such image");
+    // The last layer is of this image alone. One byte of it changes.
+    let layer = dom0.hyper(&["inspect", ODD]).ok().json()[0]["RootFS"]["Layers"]
+        .as_array()
+        .and_then(|layers| layers.last()?.as_str().map(str::to_owned))
+        .expect("a layer");
+    let file = format!("/var/lib/hyper/images/layers/{}.tar", &layer["sha256:".len()..]);
+    dom0.sh(&format!(
+        "cp {file} /run/layer && printf X | dd of={file} bs=1 seek=700 conv=notrunc status=none"
+    ))
+    .ok();
+    dom0.hyper(&["image", "verify"])
+        .code(1)
+        .out_has(&format!("{ODD}: damaged: layer {layer}"))
+        .out_has(&format!("{BUSYBOX}: ok"))
+        .err_has("pull them again");
+    dom0.hyper(&["rmi", "-f", ODD]).ok();
+    dom0.hyper(&["pull", "-q", ODD]).ok();
+    dom0.hyper(&["image", "verify", ODD]).ok();
+    // A layer that is gone is fetched again.
+    dom0.sh(&format!("cmp {file} /run/layer && rm {file} /run/layer"))
+        .ok();
+    dom0.hyper(&["image", "verify", ODD])
+        .code(1)
+        .out_has("is missing");
+    dom0.hyper(&["pull", "-q", ODD]).ok();
+    dom0.hyper(&["image", "verify", ODD]).ok();
 }
 
 /// A registry that wants a password, in the hands of hyper and of docker, which keep it in the same place.

@@ -162,6 +162,8 @@ pub enum ImageGroup {
     Rm(rmi::Args),
     /// Remove unused images
     Prune(prune_images::Args),
+    /// Read images and check that they are what their digests say
+    Verify(verify::Args),
     /// Display detailed information on one or more images
     Inspect(inspect::Args),
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE

@@ -98,6 +98,7 @@ async fn dispatch(cli: Cli) -> Result<i32> {
             ImageGroup::Ls(args) => images::run(&client, args).await,
             ImageGroup::Pull(args) => pull::run(&client, args).await,
             ImageGroup::Rm(args) => rmi::run(&client, args).await,
+            ImageGroup::Verify(args) => verify::run(&client, args).await,
             ImageGroup::Prune(args) => prune_images::run(&client, args).await,
             ImageGroup::Inspect(args) => inspect::run(&client, args.of_kind(Kind::Image)).await,
             ImageGroup::Tag(args) => tag::run(&client, args).await,

@@ -85,6 +85,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         Route::ImageCreate => images::pull::create(&call).await,
         Route::ImageList => images::list::list(&call),
         Route::ImagePrune => images::remove::prune(&call).await,
+        Route::ImageVerify => extension::verify_images(&call).await,
         Route::Image(to, name) => match to {
             ImageRoute::Inspect => images::inspect::inspect(&call, &name),
             ImageRoute::History => images::inspect::history(&call, &name),

@@ -5,10 +5,21 @@ use crate::error::Answer;
 use crate::request;
 use axum::http::StatusCode;
 use bytes::Bytes;
+use serde_json::json;
 
 /// A guest as one value.
 pub async fn plan(call: &Call, id: &str) -> Answer {
     Ok(request::ok_json(&call.engine().plan(id).await?))
+}
+
+/// Whether the files of all images, or of the one that `name` names, are what their digests say.
+pub async fn verify_images(call: &Call) -> Answer {
+    let name = call.query.text("name").map(str::to_owned);
+    let verified = call.engine().verify_images(name).await?;
+    let images = verified.into_iter().map(
+        |image| json!({ "Id": image.id, "Names": image.names, "Bytes": image.bytes, "Damage": image.damage }),
+    );
+    Ok(request::ok_json(&json!({ "Images": images.collect::<Vec<_>>() })))
 }
 
 /// Messages of the guest's kernel.

@@ -25,6 +25,7 @@ pub enum Route {
     ImageCreate,
     ImageList,
     ImagePrune,
+    ImageVerify,
     Image(ImageRoute, String),
     NetworkList,
     NetworkInspect(String),
@@ -108,6 +109,7 @@ pub fn route(method: &Method, path: &str) -> Route {
         ["containers", rest @ ..] => container(method, rest),
         ["exec", rest @ ..] => exec(method, rest),
         ["images", rest @ ..] => image(method, rest),
+        ["hyper", "v1", "images", "verify"] if method == Method::POST => Route::ImageVerify,
         ["hyper", "v1", "containers", id, "plan"] if method == Method::GET => Route::Plan((*id).to_owned()),
         ["hyper", "v1", "containers", id, "console"] if method == Method::GET => {
             Route::Console((*id).to_owned())

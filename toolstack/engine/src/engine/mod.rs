@@ -17,7 +17,7 @@ use crate::records::Records;
 use crate::state::{Container, Status};
 use crate::xen_host::XenHost;
 use crate::{disks, names, records, restore};
-use images::{Credentials, Image, Name, Progress, Removed, Store};
+use images::{Credentials, Image, Name, Progress, Removed, Store, Verified};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -281,6 +281,15 @@ impl Engine {
     /// Whether a registry accepts the credentials; it is asked now, and nothing is kept.
     pub async fn login(&self, registry: &str, credentials: Credentials) -> Result<(), Error> {
         Ok(self.cx.config.registries.login(registry, credentials).await?)
+    }
+
+    /// Reads all images, or one, and compares their digests.
+    pub async fn verify_images(&self, text: Option<String>) -> Result<Vec<Verified>, Error> {
+        let store = Arc::clone(&self.cx.images);
+        let verified = tokio::task::spawn_blocking(move || store.verify(text.as_deref()));
+        Ok(verified
+            .await
+            .map_err(|error| Error::from_source(ErrorKind::Failed, "verifying the images", &error))??)
     }
 
     pub async fn remove_image(&self, text: &str, force: bool) -> Result<Vec<Removed>, Error> {

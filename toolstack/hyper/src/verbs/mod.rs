@@ -26,6 +26,7 @@ pub mod start;
 pub mod stop;
 pub mod tag;
 pub mod unpause;
+pub mod verify;
 pub mod version;
 pub mod wait;
 
