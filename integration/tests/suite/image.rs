@@ -270,6 +270,17 @@ fn login(dom0: &Dom0<'_>) {
     docker(&format!("docker logout {SERVER}")).ok();
     denied();
 
+    // Interrupted while the password is hidden: what is typed is seen again.
+    let script = format!(
+        "trap : INT; hyper login -u me {SERVER}; echo code $?; stty -a | grep -q -e ' -echo ' || echo shown"
+    );
+    let mut terminal = dom0.terminal_of(&["sh", "-c", &script]);
+    terminal
+        .expect("Password: ")
+        .send("\x03")
+        .expect("code 130")
+        .expect("shown")
+        .code(0);
     let mut terminal = dom0.terminal(&["login", SERVER]);
     terminal
         .expect("Username: ")

@@ -9,6 +9,8 @@ pub const EXIT_HYPER_FAILED: i32 = 125;
 pub const EXIT_NOT_EXECUTABLE: i32 = 126;
 /// The command does not exist.
 pub const EXIT_NOT_FOUND: i32 = 127;
+/// What a shell reports for a process that died of SIGINT.
+pub const EXIT_INTERRUPTED: i32 = 128 + 2;
 /// What a shell reports for a process that died of SIGPIPE.
 pub const EXIT_BROKEN_PIPE: i32 = 128 + 13;
 

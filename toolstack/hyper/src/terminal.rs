@@ -26,10 +26,32 @@ pub fn check_input(tty: bool, interactive: bool) -> Result<()> {
     Ok(())
 }
 
-/// Raw mode for as long as it lives. Dropping restores, on every way out: return, error or panic.
+/// Another mode of the terminal for as long as it lives. Dropping restores, on every way out: return, error or panic.
+struct Mode {
+    before: Termios,
+}
+
+impl Mode {
+    fn enter(change: impl FnOnce(&mut Termios)) -> io::Result<Self> {
+        let before = tcgetattr(stdin())?;
+        let mut changed = before.clone();
+        change(&mut changed);
+        tcsetattr(stdin(), OptionalActions::Now, &changed)?;
+        Ok(Self { before })
+    }
+}
+
+impl Drop for Mode {
+    fn drop(&mut self) {
+        // The terminal is gone if this fails.
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// Every key goes to the container.
 #[must_use]
 pub struct RawMode {
-    before: Termios,
+    _mode: Mode,
 }
 
 impl RawMode {
@@ -38,41 +60,34 @@ impl RawMode {
         if !stdin_is_terminal() {
             return Ok(None);
         }
-        let before = tcgetattr(stdin())?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(stdin(), OptionalActions::Now, &raw)?;
-        Ok(Some(Self { before }))
+        let _mode = Mode::enter(Termios::make_raw)?;
+        Ok(Some(Self { _mode }))
     }
 }
 
-impl Drop for RawMode {
-    fn drop(&mut self) {
-        // The terminal is gone if this fails.
-        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+/// Nothing changes but what is changed meanwhile, which ends with it.
+#[must_use]
+pub struct Restored {
+    _mode: Mode,
+}
+
+impl Restored {
+    pub fn enter() -> io::Result<Self> {
+        let _mode = Mode::enter(|_| ())?;
+        Ok(Self { _mode })
     }
 }
 
-/// A terminal that does not show what is typed, for as long as it lives.
+/// What is typed is not shown.
 #[must_use]
 pub struct NoEcho {
-    before: Termios,
+    _mode: Mode,
 }
 
 impl NoEcho {
     pub fn enter() -> io::Result<Self> {
-        let before = tcgetattr(stdin())?;
-        let mut hidden = before.clone();
-        hidden.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(stdin(), OptionalActions::Now, &hidden)?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for NoEcho {
-    fn drop(&mut self) {
-        // The terminal is gone if this fails.
-        let _ = tcsetattr(stdin(), OptionalActions::Now, &self.before);
+        let _mode = Mode::enter(|mode| mode.local_modes.remove(LocalModes::ECHO))?;
+        Ok(Self { _mode })
     }
 }
 

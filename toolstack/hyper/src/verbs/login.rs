@@ -6,10 +6,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::client::Client;
 use crate::credentials::{Config, DOCKER_IO, Login, server};
+use crate::error::EXIT_INTERRUPTED;
 use crate::output;
 use crate::output::complain;
 use crate::target::Target;
-use crate::terminal::{NoEcho, stdin_is_terminal};
+use crate::terminal::{NoEcho, Restored, stdin_is_terminal};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -37,7 +38,19 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
             Some(login) => login,
             None => bail!("cannot perform an interactive login from a non TTY device"),
         },
-        (username, password, from_stdin) => ask(&server, username, password, from_stdin)?,
+        (username, password, from_stdin) => {
+            // An interrupt may come while the terminal hides what is typed.
+            let _restored = stdin_is_terminal().then(Restored::enter).transpose()?;
+            let to = server.clone();
+            let asked = tokio::task::spawn_blocking(move || ask(&to, username, password, from_stdin));
+            tokio::select! {
+                login = asked => login??,
+                _ = tokio::signal::ctrl_c() => {
+                    complain!();
+                    return Ok(EXIT_INTERRUPTED);
+                }
+            }
+        }
     };
     client.post_body(Target::api("auth"), &login).await?;
     config.store(&login)?;
