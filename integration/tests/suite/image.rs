@@ -150,7 +150,7 @@ fn prune(dom0: &Dom0<'_>) {
         .ok()
         .out_has(&format!("untagged: {ODD}\n"))
         .out_has("deleted: sha256:")
-        .out_lacks(&format!("untagged: {BUSYBOX}"));
+        .out_lacks(&format!("untagged: {BUSYBOX}:latest"));
     dom0.hyper(&["inspect", ODD]).code(1);
     assert!(df("Images").starts_with("Images/1/1/"), "{}", df("Images"));
     dom0.exec("user", &["echo", "alive"]).ok().stdout("alive\n");
@@ -165,7 +165,7 @@ fn verify(dom0: &Dom0<'_>) {
     dom0.hyper(&["image", "verify"])
         .ok()
         .out_has(&format!("{ODD}: ok"))
-        .out_has(&format!("{BUSYBOX}: ok"));
+        .out_has(&format!("{BUSYBOX}:latest: ok"));
     dom0.hyper(&["image", "verify", "no/such:image"])
         .code(1)
         .one_error("no such image");
@@ -182,7 +182,7 @@ fn verify(dom0: &Dom0<'_>) {
     dom0.hyper(&["image", "verify"])
         .code(1)
         .out_has(&format!("{ODD}: damaged: layer {layer}"))
-        .out_has(&format!("{BUSYBOX}: ok"))
+        .out_has(&format!("{BUSYBOX}:latest: ok"))
         .err_has("pull them again");
     dom0.hyper(&["rmi", "-f", ODD]).ok();
     dom0.hyper(&["pull", "-q", ODD]).ok();
