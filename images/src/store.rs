@@ -352,13 +352,16 @@ impl Store {
         let by_name = image.names.contains(&shown);
         let mut removed = Vec::new();
         if by_name && image.names.len() > 1 {
+            let gone = without_name(&image, &shown);
             self.change(|references| {
-                references
-                    .images
-                    .iter_mut()
-                    .for_each(|image| image.names.retain(|name| *name != shown));
+                for record in &mut references.images {
+                    record.names.retain(|name| !gone.contains(name));
+                    if record.id == image.id {
+                        record.digests.retain(|digest| !gone.contains(digest));
+                    }
+                }
             })?;
-            return Ok(vec![Removed::Untagged(shown)]);
+            return Ok(gone.into_iter().map(Removed::Untagged).collect());
         }
         let short: String = image.id.chars().skip(7).take(12).collect();
         if !by_name && image.names.len() > 1 && !force {
@@ -463,6 +466,21 @@ impl Store {
         .unwrap_or(Err(Error::Interrupted))?;
         Ok(path)
     }
+}
+
+/// What goes with a name of an image: the name, and with a repository's last one its digests too, as with docker.
+fn without_name(image: &Image, name: &str) -> Vec<String> {
+    let repository = |name: &str| name.parse().map(|name: Name| name.repository()).ok();
+    let of = repository(name);
+    let is_last = !image
+        .names
+        .iter()
+        .any(|other| other != name && repository(other) == of);
+    let digests = image
+        .digests
+        .iter()
+        .filter(|digest| is_last && repository(digest) == of);
+    std::iter::once(name.to_owned()).chain(digests.cloned()).collect()
 }
 
 fn sync_parent(path: &Path) -> Result<(), Error> {

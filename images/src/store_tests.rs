@@ -115,3 +115,27 @@ fn damage_is_found_where_it_is() {
     assert_eq!(one[0].names, ["missing:latest"]);
     assert!(matches!(store.verify(Some("nothing")), Err(Error::NotFound(_))));
 }
+
+#[test]
+fn a_repositorys_digests_go_with_its_last_name() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    let image = add(&store, "one", b"1");
+    store.tag("one", &"one:2".parse().unwrap()).unwrap();
+    store.tag("one", &"other:1".parse().unwrap()).unwrap();
+    let digest = image.digests[0].clone();
+    assert_eq!(
+        store.remove("one:2", false, nobody).unwrap(),
+        [Removed::Untagged("one:2".to_owned())]
+    );
+    assert_eq!(
+        store.remove("one", false, nobody).unwrap(),
+        [
+            Removed::Untagged("one:latest".to_owned()),
+            Removed::Untagged(digest)
+        ]
+    );
+    let image = store.find("other:1").unwrap();
+    assert_eq!(image.digests, Vec::<String>::new());
+    assert_eq!(image.names, ["other:1"]);
+}

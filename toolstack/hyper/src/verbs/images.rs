@@ -134,14 +134,19 @@ fn names(image: &Value, digests: bool) -> Vec<Name> {
             digest,
         }));
     }
-    if tags.is_empty() {
-        let untagged = digested.iter().map(|(repository, digest)| Name {
-            repository: repository.clone(),
+    // And one for each repository that has digests only.
+    let mut untagged: Vec<&str> = Vec::new();
+    for (repository, _) in &digested {
+        if !untagged.contains(&repository.as_str()) && !tags.iter().any(|(tagged, _)| tagged == repository) {
+            untagged.push(repository);
+        }
+    }
+    for repository in untagged {
+        names.extend(of(repository).into_iter().map(|digest| Name {
+            repository: repository.to_owned(),
             tag: NONE.to_owned(),
-            digest: digest.clone(),
-        });
-        names.extend(untagged);
-        names.truncate(if digests { usize::MAX } else { 1 });
+            digest,
+        }));
     }
     if names.is_empty() {
         names.push(Name {
@@ -219,6 +224,8 @@ mod tests {
             triples(&untagged, false),
             [["a", NONE, "sha256:00"].map(str::to_owned)]
         );
+        let both = json!({"RepoTags": ["a:1"], "RepoDigests": ["a@sha256:00", "b@sha256:00", "b@sha256:01"]});
+        assert_eq!(triples(&both, false)[1], ["b", NONE, "sha256:00"]);
         assert_eq!(
             triples(&json!({"RepoTags": []}), false),
             [[NONE; 3].map(str::to_owned)]
