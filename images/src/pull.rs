@@ -1,6 +1,7 @@
 //! Pulling images from registries.
 
 use crate::layer::{self, Compression, MAX_LAYER_BYTES, digest_hex, digest_of};
+use crate::registry::unanswered;
 use crate::store::parse_configuration;
 use crate::{Credentials, Error, Image, Name, Registries, Store};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -325,7 +326,6 @@ impl Pull<'_> {
 
     /// What a client error means to the user.
     fn failed(&self, error: OciDistributionError) -> Error {
-        let registry = self.name.registry().to_owned();
         match &error {
             OciDistributionError::ImageManifestNotFoundError(_) => {
                 Error::UnknownManifest(self.name.to_string())
@@ -338,10 +338,7 @@ impl Pull<'_> {
                     Some(OciErrorCode::Denied | OciErrorCode::Unauthorized) => {
                         Error::Denied(self.name.repository())
                     }
-                    _ => Error::Registry {
-                        registry,
-                        source: error.into(),
-                    },
+                    _ => unanswered(self.name.registry(), error),
                 }
             }
             OciDistributionError::ServerError { code: 404, .. } => {
@@ -352,16 +349,7 @@ impl Pull<'_> {
             | OciDistributionError::ServerError { code: 401 | 403, .. } => {
                 Error::Denied(self.name.repository())
             }
-            OciDistributionError::RequestError(request) if request.is_connect() || request.is_timeout() => {
-                Error::Unreachable {
-                    registry,
-                    source: error.into(),
-                }
-            }
-            _ => Error::Registry {
-                registry,
-                source: error.into(),
-            },
+            _ => unanswered(self.name.registry(), error),
         }
     }
 }

@@ -59,18 +59,7 @@ impl Registries {
         let auth = credentials.into();
         let client = self.client(probe.registry());
         let refused = || Error::LoginRefused(registry.to_owned());
-        let failed = |error: OciDistributionError| match error {
-            OciDistributionError::RequestError(error) if error.is_connect() || error.is_timeout() => {
-                Error::Unreachable {
-                    registry: registry.to_owned(),
-                    source: error.into(),
-                }
-            }
-            error => Error::Registry {
-                registry: registry.to_owned(),
-                source: error.into(),
-            },
-        };
+        let failed = |error| unanswered(registry, error);
         match client
             .auth(probe.reference(), &auth, RegistryOperation::Pull)
             .await
@@ -89,6 +78,23 @@ impl Registries {
                 Refusal::Other => Err(failed(error)),
             },
         }
+    }
+}
+
+/// For what the registry has not answered, or not in a way that tells why.
+pub(crate) fn unanswered(registry: &str, error: OciDistributionError) -> Error {
+    let registry = registry.to_owned();
+    match &error {
+        OciDistributionError::RequestError(request) if request.is_connect() || request.is_timeout() => {
+            Error::Unreachable {
+                registry,
+                source: error.into(),
+            }
+        }
+        _ => Error::Registry {
+            registry,
+            source: error.into(),
+        },
     }
 }
 

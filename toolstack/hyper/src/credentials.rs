@@ -14,6 +14,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use data_encoding::{BASE64, BASE64URL};
 use serde_json::{Map, Value, json};
 
+use crate::verbs::text;
+
 /// Under which docker.io is kept.
 pub const DOCKER_IO: &str = "https://index.docker.io/v1/";
 /// What a helper says when it knows nothing.
@@ -186,13 +188,7 @@ impl Config {
 }
 
 fn login_of(entry: &Value, server: &str) -> Option<Login> {
-    let text = |key: &str| {
-        entry
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |key| text(entry, key).to_owned();
     let pair = BASE64.decode(text("auth").as_bytes()).ok();
     let pair = pair.and_then(|bytes| String::from_utf8(bytes).ok());
     let (username, password) = match pair.as_deref().and_then(|pair| pair.split_once(':')) {
@@ -217,13 +213,7 @@ fn from_helper(helper: &str, server: &str) -> Result<Option<Login>> {
     };
     let answer: Value =
         serde_json::from_str(&answer).with_context(|| format!("{helper} did not answer in JSON"))?;
-    let text = |key: &str| {
-        answer
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
+    let text = |key| text(&answer, key).to_owned();
     let (username, secret) = (text("Username"), text("Secret"));
     // A secret without a user is a token.
     let (username, password, identity_token) = match username.as_str() {

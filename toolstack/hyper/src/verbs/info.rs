@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::text;
+use super::{strings, text};
 use crate::client::Client;
 use crate::output;
 use crate::output::complain;
@@ -32,11 +32,6 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         complain!("{warning}");
     }
     Ok(0)
-}
-
-fn strings<'a>(info: &'a Value, key: &str) -> Vec<&'a str> {
-    let list = info.get(key).and_then(Value::as_array);
-    list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// What the daemon does not tell is left out.

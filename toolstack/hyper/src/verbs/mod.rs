@@ -82,8 +82,14 @@ where
 }
 
 /// A field of an answer that is text; empty when it is missing.
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub(crate) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A list of text; what is no text is left out.
+fn strings<'a>(value: &'a Value, key: &str) -> Vec<&'a str> {
+    let list = value.get(key).and_then(Value::as_array);
+    list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// The twelve digits by which people know a container or an image.

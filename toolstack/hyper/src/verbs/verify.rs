@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{text, truncated_id};
+use super::{strings, text, truncated_id};
 use crate::client::Client;
 use crate::output;
 use crate::output::complain;
@@ -41,15 +41,11 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
 
 /// The lines of an image, and whether it is whole.
 fn report(image: &Value) -> (String, bool) {
-    let strings = |key: &str| -> Vec<&str> {
-        let values = image.get(key).and_then(Value::as_array);
-        values.into_iter().flatten().filter_map(Value::as_str).collect()
-    };
-    let name = match strings("Names").as_slice() {
+    let name = match strings(image, "Names").as_slice() {
         [] => truncated_id(text(image, "Id")),
         names => names.join(", "),
     };
-    match strings("Damage").as_slice() {
+    match strings(image, "Damage").as_slice() {
         [] => {
             let bytes = image.get("Bytes").and_then(Value::as_i64).unwrap_or(0);
             (format!("{name}: ok ({})", human_size(bytes)), true)
