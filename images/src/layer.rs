@@ -31,6 +31,34 @@ impl Compression {
             other => Err(Error::MediaType(other.chars().take(120).collect())),
         }
     }
+
+    /// As the first bytes of a stream tell.
+    pub fn of_stream(magic: &[u8]) -> Result<Self, Error> {
+        Ok(match magic {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
+            [b'B', b'Z', b'h', ..] => return Err(Error::MediaType("bzip2".to_owned())),
+            [0xfd, b'7', b'z', b'X', b'Z', 0] => return Err(Error::MediaType("xz".to_owned())),
+            _ => Self::None,
+        })
+    }
+}
+
+/// What is said of a layer before it comes.
+#[derive(Debug, Clone)]
+pub struct Announced {
+    /// Of the layer as it is transferred, and its length.
+    pub digest: String,
+    pub bytes: u64,
+    pub diff_id: String,
+}
+
+/// A layer that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ingested {
+    pub diff_id: String,
+    /// Unpacked.
+    pub bytes: u64,
 }
 
 pub fn digest_of(bytes: &[u8]) -> String {
@@ -77,24 +105,27 @@ impl<R: Read> Read for Hashed<R> {
 pub fn ingest(
     compressed: impl Read,
     compression: Compression,
-    expected_digest: &str,
-    expected_bytes: u64,
-    diff_id: &str,
+    announced: Option<&Announced>,
     to: &Path,
-) -> Result<(), Error> {
+) -> Result<Ingested, Error> {
     let mut source = Hashed {
         inner: compressed,
         hash: Sha256::new(),
         bytes: 0,
     };
+    let name = announced.map_or("of the stream", |announced| &announced.digest);
     let corrupt = |error: io::Error| Error::Layer {
-        layer: expected_digest.to_owned(),
+        layer: name.to_owned(),
         why: error.to_string(),
     };
     let file = File::create(to).map_err(Error::write(to))?;
     let mut writer = BufWriter::with_capacity(1 << 20, file);
     let mut hash = Sha256::new();
-    let limit = MAX_LAYER_BYTES.min(expected_bytes.saturating_mul(MAX_EXPANSION).max(1 << 20));
+    let expansion = |announced: &Announced| announced.bytes.saturating_mul(MAX_EXPANSION).max(1 << 20);
+    let limit = announced.map_or(MAX_LAYER_BYTES, |announced| {
+        MAX_LAYER_BYTES.min(expansion(announced))
+    });
+    let mut total = 0_u64;
     {
         let mut decompressed: Box<dyn Read + '_> = match compression {
             Compression::None => Box::new(&mut source),
@@ -102,7 +133,6 @@ pub fn ingest(
             Compression::Zstd => Box::new(zstd::Decoder::new(&mut source).map_err(corrupt)?),
         };
         let mut buffer = vec![0; 256 << 10];
-        let mut total = 0_u64;
         loop {
             let length = match decompressed.read(&mut buffer) {
                 Ok(0) => break,
@@ -113,7 +143,7 @@ pub fn ingest(
             total += length as u64;
             if total > limit {
                 return Err(Error::Limit {
-                    what: format!("layer {expected_digest}"),
+                    what: format!("layer {name}"),
                     limit: format!("{limit} bytes"),
                 });
             }
@@ -123,33 +153,39 @@ pub fn ingest(
     }
     // What stands behind the compressed stream belongs to the digest too.
     io::copy(&mut source, &mut io::sink()).map_err(corrupt)?;
-    if source.bytes != expected_bytes {
-        return Err(Error::Size {
-            what: format!("layer {expected_digest}"),
-            expected: expected_bytes,
-            found: source.bytes,
-        });
-    }
-    let found = hex(source.hash.finalize().as_slice());
-    if found != expected_digest {
-        return Err(Error::Digest {
-            what: "layer".to_owned(),
-            expected: expected_digest.to_owned(),
-            found,
-        });
-    }
-    let found = hex(hash.finalize().as_slice());
-    if found != diff_id {
-        return Err(Error::Digest {
-            what: "unpacked layer".to_owned(),
-            expected: diff_id.to_owned(),
-            found,
-        });
+    let diff_id = hex(hash.finalize().as_slice());
+    if let Some(announced) = announced {
+        check(announced, source, &diff_id)?;
     }
     let file = writer
         .into_inner()
         .map_err(|error| Error::write(to)(error.into_error()))?;
-    file.sync_data().map_err(Error::write(to))
+    file.sync_data().map_err(Error::write(to))?;
+    Ok(Ingested {
+        diff_id,
+        bytes: total,
+    })
+}
+
+fn check<R>(announced: &Announced, source: Hashed<R>, diff_id: &str) -> Result<(), Error> {
+    if source.bytes != announced.bytes {
+        return Err(Error::Size {
+            what: format!("layer {}", announced.digest),
+            expected: announced.bytes,
+            found: source.bytes,
+        });
+    }
+    let same = |what: &str, expected: &str, found: &str| match expected == found {
+        true => Ok(()),
+        false => Err(Error::Digest {
+            what: what.to_owned(),
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        }),
+    };
+    let found = hex(source.hash.finalize().as_slice());
+    same("layer", &announced.digest, &found)?;
+    same("unpacked layer", &announced.diff_id, diff_id)
 }
 
 #[cfg(test)]
@@ -171,7 +207,12 @@ mod tests {
     ) -> Result<Vec<u8>, Error> {
         let dir = tempfile::tempdir().unwrap();
         let to = dir.path().join("layer");
-        ingest(packed, compression, digest, bytes, diff, &to).map(|()| std::fs::read(&to).unwrap())
+        let announced = Announced {
+            digest: digest.to_owned(),
+            bytes,
+            diff_id: diff.to_owned(),
+        };
+        ingest(packed, compression, Some(&announced), &to).map(|_| std::fs::read(&to).unwrap())
     }
 
     #[test]

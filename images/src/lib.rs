@@ -10,6 +10,7 @@ mod config;
 mod erofs;
 mod error;
 mod layer;
+mod local;
 mod name;
 mod pull;
 mod registry;
@@ -20,6 +21,7 @@ mod verify;
 
 pub use config::ImageConfig;
 pub use error::Error;
+pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;
 pub use registry::{Credentials, Registries};

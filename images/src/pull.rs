@@ -1,8 +1,8 @@
 //! Pulling images from registries.
 
-use crate::layer::{self, Compression, MAX_LAYER_BYTES, digest_hex, digest_of};
+use crate::layer::{self, Announced, Compression, MAX_LAYER_BYTES, digest_hex, digest_of};
 use crate::registry::unanswered;
-use crate::store::parse_configuration;
+use crate::store::{Named, parse_configuration};
 use crate::{Credentials, Error, Image, Name, Registries, Store};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use oci_client::errors::{OciDistributionError, OciErrorCode};
@@ -129,8 +129,11 @@ impl Pull<'_> {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
-        self.store
-            .register(&id, &manifest_digest, self.name, &top_digest, now.cast_signed())?;
+        self.store.register(
+            &id,
+            &manifest_digest,
+            Named::pulled(self.name, &top_digest, now.cast_signed()),
+        )?;
         let image = self.store.find(&id)?;
         (self.progress)(Progress::MakingRoot);
         if let Err(error) = self.store.rootfs(&image).await {
@@ -294,10 +297,14 @@ impl Pull<'_> {
             }
         });
         let path = temporary.to_path_buf();
-        let (digest, diff) = (layer.clone(), diff_id.to_owned());
+        let announced = Announced {
+            digest: layer.clone(),
+            bytes: total,
+            diff_id: diff_id.to_owned(),
+        };
         let mut ingest = tokio::task::spawn_blocking(move || {
             let reader = SyncIoBridge::new(StreamReader::new(counted));
-            layer::ingest(reader, compression, &digest, total, &diff, &path)
+            layer::ingest(reader, compression, Some(&announced), &path)
         });
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         loop {

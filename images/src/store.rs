@@ -58,6 +58,32 @@ pub struct Image {
     pub size: u64,
 }
 
+/// The names that an image gets.
+pub(crate) struct Named {
+    /// As shown.
+    pub tags: Vec<String>,
+    /// `repository@digest`, from a registry.
+    pub digest: Option<String>,
+    /// Seconds since the epoch.
+    pub at: i64,
+}
+
+impl Named {
+    /// As it was asked for, and as its registry calls it.
+    pub fn pulled(name: &Name, digest: &str, at: i64) -> Self {
+        Self {
+            tags: name
+                .digest()
+                .is_none()
+                .then(|| name.to_string())
+                .into_iter()
+                .collect(),
+            digest: Some(format!("{}@{digest}", name.repository())),
+            at,
+        }
+    }
+}
+
 /// What a removal did, in docker's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Removed {
@@ -199,23 +225,11 @@ impl Store {
         sync_parent(&to)
     }
 
-    /// Gives a name to an image whose blobs and layers are there; whatever had the name before loses it.
-    pub(crate) fn register(
-        &self,
-        id: &str,
-        manifest: &str,
-        name: &Name,
-        top_digest: &str,
-        now: i64,
-    ) -> Result<(), Error> {
-        let digest = format!("{}@{top_digest}", name.repository());
-        let tag = name.digest().is_none().then(|| name.to_string());
+    /// Gives names to an image whose blobs and layers are there; whatever had them before loses them.
+    pub(crate) fn register(&self, id: &str, manifest: &str, named: Named) -> Result<(), Error> {
         self.change(|references| {
-            if let Some(tag) = &tag {
-                references
-                    .images
-                    .iter_mut()
-                    .for_each(|image| image.names.retain(|known| known != tag));
+            for image in &mut references.images {
+                image.names.retain(|known| !named.tags.contains(known));
             }
             let position = references
                 .images
@@ -227,16 +241,16 @@ impl Store {
                         manifest: manifest.to_owned(),
                         names: Vec::new(),
                         digests: Vec::new(),
-                        pulled_at: now,
+                        pulled_at: named.at,
                     });
                     references.images.len() - 1
                 });
             let image = &mut references.images[position];
             manifest.clone_into(&mut image.manifest);
-            image.names.extend(tag);
-            if !image.digests.contains(&digest) {
-                image.digests.push(digest);
-            }
+            image.names.extend(named.tags);
+            image
+                .digests
+                .extend(named.digest.filter(|digest| !image.digests.contains(digest)));
         })
     }
 

@@ -15,7 +15,9 @@ fn add(store: &Arc<Store>, name: &str, content: &[u8]) -> Image {
     let manifest = digest_of(name.as_bytes());
     store.put_blob(&manifest, name.as_bytes()).unwrap();
     let name = name.parse().unwrap();
-    store.register(&id, &manifest, &name, &manifest, 1).unwrap();
+    store
+        .register(&id, &manifest, Named::pulled(&name, &manifest, 1))
+        .unwrap();
     store.find(&id).unwrap()
 }
 

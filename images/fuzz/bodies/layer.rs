@@ -1,6 +1,6 @@
 //! A compressed layer on its way into the store. What is not what was announced leaves an error.
 
-use crate::layer::{Compression, digest_of, ingest};
+use crate::layer::{Announced, Compression, digest_of, ingest};
 
 pub fn run(bytes: &[u8]) {
     let Some((choice, packed)) = bytes.split_first() else {
@@ -14,15 +14,20 @@ pub fn run(bytes: &[u8]) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let to = dir.path().join("layer");
     let (digest, size) = (digest_of(packed), packed.len() as u64);
+    let announced = |bytes, diff_id: &str| Announced {
+        digest: digest.clone(),
+        bytes,
+        diff_id: diff_id.to_owned(),
+    };
     // Its own digest is right, so all that is left to be wrong is inside.
-    let nothing = digest_of(b"");
-    let result = ingest(packed, compression, &digest, size, &nothing, &to);
+    let nothing = announced(size, &digest_of(b""));
+    let result = ingest(packed, compression, Some(&nothing), &to);
     if result.is_ok() {
         assert_eq!(std::fs::metadata(&to).expect("the layer").len(), 0);
     }
     if compression == Compression::None {
-        ingest(packed, compression, &digest, size, &digest, &to).expect("as announced");
+        ingest(packed, compression, Some(&announced(size, &digest)), &to).expect("as announced");
         assert_eq!(std::fs::read(&to).expect("the layer"), packed);
     }
-    assert!(ingest(packed, compression, &digest, size + 1, &digest, &to).is_err());
+    assert!(ingest(packed, compression, Some(&announced(size + 1, &digest)), &to).is_err());
 }
