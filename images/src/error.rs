@@ -12,6 +12,22 @@ pub enum Error {
     UnknownManifest(String),
     #[error("pull access denied for {0}: the repository does not exist or needs a login")]
     Denied(String),
+    #[error("push access denied for {0}: it needs a login, or this login may not push there")]
+    PushDenied(String),
+    #[error("An image does not exist locally with the tag: {0}")]
+    NotTagged(String),
+    #[error("cannot push a digest reference: {0}")]
+    PushByDigest(String),
+    #[error("repository {0} not found: name not known to registry")]
+    UnknownRepository(String),
+    #[error("the registry {0} offers no search")]
+    NoSearch(String),
+    #[error("{0:?} is not a mirror: write https://HOST[:PORT][/PREFIX]")]
+    Mirror(String),
+    #[error("the certificate {path} is not understood: {why}")]
+    Certificate { path: PathBuf, why: String },
+    #[error("{0} is damaged: see hyper image verify, and pull the image again")]
+    Damaged(String),
     #[error("{0} refused the login: unauthorized: incorrect username or password")]
     LoginRefused(String),
     #[error("cannot reach the registry {registry}")]
@@ -67,6 +83,23 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another registry might give what this one did not.
+    pub(crate) fn is_of_registry(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownManifest(_)
+                | Self::Denied(_)
+                | Self::Unreachable { .. }
+                | Self::Registry { .. }
+                | Self::Malformed { .. }
+                | Self::Digest { .. }
+                | Self::Size { .. }
+                | Self::Limit { .. }
+                | Self::Layer { .. }
+                | Self::MediaType(_)
+        )
+    }
+
     pub(crate) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Write { path, source }

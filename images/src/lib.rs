@@ -1,4 +1,4 @@
-//! OCI images: names, pulling from registries, the store, and the root file systems that guests mount.
+//! OCI images: names, pulling from registries and pushing to them, the store, and the root file systems that guests mount.
 //!
 //! A registry is not trusted: sizes, digests, media types and every tar entry are checked, and what fails leaves the
 //! store as it was. Layers are never unpacked into this system's tree: they stay tars, and their merged tree becomes
@@ -6,13 +6,17 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod compress;
 mod config;
 mod erofs;
 mod error;
+mod forms;
 mod layer;
 mod local;
+mod manifest;
 mod name;
 mod pull;
+mod push;
 mod registry;
 mod rootfs;
 mod store;
@@ -24,7 +28,7 @@ pub use error::Error;
 pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;
-pub use registry::{Credentials, Registries};
+pub use registry::{Credentials, Found, Mirror, Registries, Retry};
 pub use store::{Image, Removed, Store};
 pub use verify::Verified;
 
@@ -32,3 +36,5 @@ pub use verify::Verified;
 mod fuzz_tests;
 #[cfg(test)]
 mod merge_tests;
+#[cfg(test)]
+mod transfer_tests;

@@ -1,7 +1,7 @@
 //! Names of images: `registry/repository:tag@digest`, with docker's defaults.
 
 use crate::Error;
-use oci_client::Reference;
+use oci_spec::distribution::Reference;
 use std::fmt;
 use std::str::FromStr;
 
@@ -51,9 +51,15 @@ impl Name {
         }
     }
 
-    /// The same repository, by digest.
-    pub(crate) fn with_digest(&self, digest: &str) -> Reference {
-        self.0.clone_with_digest(digest.to_owned())
+    /// Another tag of the same repository, by the grammar.
+    pub(crate) fn with_tag(&self, tag: &str) -> Result<Self, Error> {
+        let text = format!("{}/{}:{tag}", self.registry(), self.0.repository());
+        let name: Self = text.parse()?;
+        // What stands behind an `@` would be taken for a digest.
+        match name.tag() == Some(tag) && name.digest().is_none() {
+            true => Ok(name),
+            false => Err(Error::Name(text.chars().take(200).collect())),
+        }
     }
 
     pub(crate) fn reference(&self) -> &Reference {
@@ -91,6 +97,17 @@ mod tests {
         assert_eq!(show("docker.io/a.b/c").unwrap(), "docker.io/a.b/c:latest");
         assert_eq!(show("localhost:5000/a/b:1").unwrap(), "localhost:5000/a/b:1");
         assert_eq!("debian".parse::<Name>().unwrap().registry(), "docker.io");
+        let busybox: Name = "busybox".parse().unwrap();
+        assert_eq!(busybox.with_tag("1").unwrap().to_string(), "busybox:1");
+        for bad in [
+            "",
+            "a/b",
+            "-x",
+            "a:b",
+            "latest@sha256:00112233445566778899aabbccddeeff",
+        ] {
+            assert!(busybox.with_tag(bad).is_err(), "{bad}");
+        }
         for bad in ["", "UPPER", "a:b:c", "a/../b", "a b", "-a", "a@sha256:zz"] {
             assert_eq!(
                 show(bad).unwrap_err(),

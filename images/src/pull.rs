@@ -1,49 +1,83 @@
 //! Pulling images from registries.
 
+use crate::forms::Form;
 use crate::layer::{self, Announced, Compression, MAX_LAYER_BYTES, digest_hex, digest_of};
-use crate::registry::unanswered;
+use crate::manifest;
+use crate::registry::{BlobReader, MAX_DOCUMENT_BYTES, Session};
 use crate::store::{Named, parse_configuration};
 use crate::{Credentials, Error, Image, Name, Registries, Store};
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use oci_client::errors::{OciDistributionError, OciErrorCode};
-use oci_client::manifest::OciDescriptor;
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference};
-use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, Os};
+use oci_spec::image::{Arch, Descriptor, ImageManifest, Os};
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-/// Manifests and configs larger than this are refused, as registries themselves do.
-const MAX_DOCUMENT_BYTES: usize = 4 << 20;
 const MAX_LAYERS: usize = 1024;
-const PARALLEL_LAYERS: usize = 3;
+pub(crate) const PARALLEL_LAYERS: usize = 3;
 
-const ACCEPTED: &[&str] = &[
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-];
-
-/// How a pull comes along. Layers are named by the digest of what is transferred.
+/// How a pull or a push comes along. Layers are named by the digest of what is transferred in a pull, in a push by their
+/// diff_id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    Found { digest: String },
-    LayerWaits { layer: String },
-    LayerExists { layer: String },
-    LayerBytes { layer: String, current: u64, total: u64 },
-    LayerDone { layer: String },
+    Found {
+        digest: String,
+    },
+    LayerWaits {
+        layer: String,
+    },
+    LayerExists {
+        layer: String,
+    },
+    LayerBytes {
+        layer: String,
+        current: u64,
+        total: u64,
+    },
+    LayerDone {
+        layer: String,
+    },
     MakingRoot,
-    Done { digest: String, changed: bool },
+    Done {
+        digest: String,
+        changed: bool,
+    },
+    /// One of all tags is there, and then it is done.
+    TagFound {
+        tag: String,
+    },
+    TagDone {
+        digest: String,
+    },
+    AllDone {
+        repository: String,
+        changed: bool,
+    },
+    /// A push begins.
+    PushTo {
+        repository: String,
+    },
+    LayerPrepares {
+        layer: String,
+    },
+    /// The registry had it, in the repository `from`.
+    LayerMounted {
+        layer: String,
+        from: String,
+    },
+    /// `bytes`: of the manifest.
+    Pushed {
+        tag: String,
+        digest: String,
+        bytes: u64,
+    },
 }
 
 struct Pull<'a> {
     store: Arc<Store>,
-    client: Client,
-    auth: RegistryAuth,
+    session: Arc<Session>,
     name: &'a Name,
     progress: &'a (dyn Fn(Progress) + Sync),
 }
@@ -57,28 +91,92 @@ impl Store {
         credentials: Credentials,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Image, Error> {
-        let pull = Pull {
-            store: Arc::clone(self),
-            client: registries.client(name.registry()),
-            auth: credentials.into(),
-            name,
-            progress,
-        };
-        pull.run().await
+        let sessions = registries.sources(name, &credentials)?;
+        let mut result = Err(Error::Interrupted);
+        for (index, session) in sessions.iter().enumerate() {
+            let pull = Pull {
+                store: Arc::clone(self),
+                session: Arc::clone(session),
+                name,
+                progress,
+            };
+            result = pull.run().await;
+            match &result {
+                Err(error) if error.is_of_registry() && index + 1 < sessions.len() => {
+                    let mirror = &session.endpoint.host;
+                    tracing::warn!(mirror, image = %name, error = %Chain(error), "a mirror does not have it");
+                }
+                _ => return result,
+            }
+        }
+        result
+    }
+
+    /// Pulls all tags of `name`'s repository.
+    pub async fn pull_all(
+        self: &Arc<Self>,
+        name: &Name,
+        registries: &Registries,
+        credentials: Credentials,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) -> Result<Vec<Image>, Error> {
+        let mut tags = Err(Error::Interrupted);
+        for session in registries.sources(name, &credentials)? {
+            tags = session.tags(name).await;
+            if tags.is_ok() {
+                break;
+            }
+        }
+        let any_changed = AtomicBool::new(false);
+        let mut images = Vec::new();
+        for name in tags? {
+            let of_tag = |reported| match reported {
+                Progress::Found { .. } => progress(Progress::TagFound {
+                    tag: name.tag().unwrap_or_default().to_owned(),
+                }),
+                Progress::Done { digest, changed } => {
+                    any_changed.fetch_or(changed, Ordering::Relaxed);
+                    progress(Progress::TagDone { digest });
+                }
+                other => progress(other),
+            };
+            let credentials = credentials.clone();
+            images.push(self.pull(&name, registries, credentials, &of_tag).await?);
+        }
+        progress(Progress::AllDone {
+            repository: name.repository(),
+            changed: any_changed.into_inner(),
+        });
+        Ok(images)
+    }
+}
+
+/// An error with its sources, for the log.
+pub(crate) struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }
 
 impl Pull<'_> {
     async fn run(&self) -> Result<Image, Error> {
-        let (top, top_digest) = self.document(self.name.reference(), self.name.digest()).await?;
+        let wanted = self.name.digest().or(self.name.tag()).unwrap_or("latest");
+        let (top, top_digest) = self.session.manifest(wanted, self.name.digest()).await?;
         (self.progress)(Progress::Found {
             digest: top_digest.clone(),
         });
-        let (manifest_bytes, manifest_digest) = match index(&top) {
+        let (manifest_bytes, manifest_digest) = match manifest::index(&top) {
             Some(index) => {
-                let digest = self.choose(&index)?;
-                self.document(&self.name.with_digest(&digest), Some(&digest))
-                    .await?
+                let digest = manifest::choose(&index, &self.name.to_string())?;
+                self.session.manifest(&digest, Some(&digest)).await?
             }
             None => (top, top_digest.clone()),
         };
@@ -118,11 +216,14 @@ impl Pull<'_> {
         for (descriptor, diff_id) in layers {
             pulls.push(self.layer(descriptor, diff_id).boxed());
         }
-        let fetched: Vec<bool> = stream::iter(pulls)
+        let fetched: Vec<Option<Form>> = stream::iter(pulls)
             .buffer_unordered(PARALLEL_LAYERS)
             .try_collect()
             .await?;
+        let fetched: Vec<Form> = fetched.into_iter().flatten().collect();
 
+        let changed = !fetched.is_empty();
+        self.learn(&manifest, diff_ids, fetched)?;
         let known = self.store.find(&id).is_ok();
         self.store.put_blob(&id, &config_bytes)?;
         self.store.put_blob(&manifest_digest, &manifest_bytes)?;
@@ -143,7 +244,7 @@ impl Pull<'_> {
             }
             return Err(error);
         }
-        let changed = !known || fetched.contains(&true);
+        let changed = changed || !known;
         (self.progress)(Progress::Done {
             digest: top_digest,
             changed,
@@ -159,63 +260,6 @@ impl Pull<'_> {
         }
     }
 
-    /// Fetches a manifest or index; its digest is computed here, and compared when one is expected.
-    async fn document(
-        &self,
-        reference: &Reference,
-        expected: Option<&str>,
-    ) -> Result<(Vec<u8>, String), Error> {
-        if let Some(expected) = expected {
-            digest_hex(expected)?;
-        }
-        let (bytes, _) = self
-            .client
-            .pull_manifest_raw(reference, &self.auth, ACCEPTED)
-            .await
-            .map_err(|error| self.failed(error))?;
-        if bytes.len() > MAX_DOCUMENT_BYTES {
-            return Err(Error::Limit {
-                what: "manifest".to_owned(),
-                limit: format!("{MAX_DOCUMENT_BYTES} bytes"),
-            });
-        }
-        let found = digest_of(&bytes);
-        match expected {
-            Some(expected) if expected != found => Err(Error::Digest {
-                what: "manifest".to_owned(),
-                expected: expected.to_owned(),
-                found,
-            }),
-            _ => Ok((bytes.to_vec(), found)),
-        }
-    }
-
-    /// The manifest for this machine among those of an index.
-    fn choose(&self, index: &ImageIndex) -> Result<String, Error> {
-        let fits = |descriptor: &&Descriptor| {
-            descriptor.platform().as_ref().is_some_and(|platform| {
-                *platform.os() == Os::Linux && *platform.architecture() == Arch::Amd64
-            })
-        };
-        match index.manifests().iter().find(fits) {
-            Some(descriptor) => Ok(descriptor.digest().to_string()),
-            None => {
-                let platforms = index
-                    .manifests()
-                    .iter()
-                    .filter_map(|descriptor| descriptor.platform().as_ref());
-                let mut available: Vec<_> = platforms
-                    .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
-                    .collect();
-                available.truncate(20);
-                Err(Error::Platform {
-                    name: self.name.to_string(),
-                    available: available.join(", "),
-                })
-            }
-        }
-    }
-
     /// Fetches a small blob and verifies it.
     async fn blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>, Error> {
         let expected = descriptor.digest().to_string();
@@ -225,54 +269,49 @@ impl Pull<'_> {
                 limit: format!("{MAX_DOCUMENT_BYTES} bytes"),
             });
         }
-        let mut stream = self.stream(descriptor).await?;
-        let mut bytes = Vec::new();
-        while let Some(chunk) = stream.next().await {
-            bytes.extend_from_slice(&chunk.map_err(|source| self.broken(source))?);
-            if bytes.len() > MAX_DOCUMENT_BYTES {
-                return Err(Error::Limit {
-                    what: "config".to_owned(),
-                    limit: format!("{MAX_DOCUMENT_BYTES} bytes"),
-                });
-            }
-        }
+        let bytes = self.session.small_blob(&expected, descriptor.size()).await?;
         let found = digest_of(&bytes);
-        if found != expected {
-            return Err(Error::Digest {
+        match found == expected {
+            true => Ok(bytes),
+            false => Err(Error::Digest {
                 what: "config".to_owned(),
                 expected,
                 found,
-            });
+            }),
         }
-        Ok(bytes)
     }
 
-    async fn stream(
-        &self,
-        descriptor: &Descriptor,
-    ) -> Result<stream::BoxStream<'static, io::Result<bytes::Bytes>>, Error> {
-        let wanted = OciDescriptor {
-            media_type: descriptor.media_type().to_string(),
+    /// Keeps which compressed layers unpack to which: those that were verified now, and those that are known already.
+    fn learn(&self, manifest: &ImageManifest, diff_ids: &[String], fetched: Vec<Form>) -> Result<(), Error> {
+        let mut forms = fetched;
+        for (descriptor, diff_id) in manifest.layers().iter().zip(diff_ids) {
+            let form = self.form(descriptor, diff_id);
+            let known = self.store.forms(diff_id);
+            if known.iter().any(|known| known.digest == form.digest) {
+                forms.push(form);
+            }
+        }
+        self.store.learn_forms(forms)
+    }
+
+    fn form(&self, descriptor: &Descriptor, diff_id: &str) -> Form {
+        Form {
+            diff_id: diff_id.to_owned(),
             digest: descriptor.digest().to_string(),
-            size: descriptor.size().cast_signed(),
-            ..OciDescriptor::default()
-        };
-        let sized = self
-            .client
-            .pull_blob_stream(self.name.reference(), &wanted)
-            .await
-            .map_err(|error| self.failed(error))?;
-        Ok(sized.stream.boxed())
+            bytes: descriptor.size(),
+            media_type: descriptor.media_type().to_string(),
+            repositories: vec![self.name.repository()],
+        }
     }
 
-    /// Brings one layer into the store; says whether it had to be fetched.
-    async fn layer(&self, descriptor: &Descriptor, diff_id: &str) -> Result<bool, Error> {
+    /// Brings one layer into the store; gives how it came if it had to be fetched.
+    async fn layer(&self, descriptor: &Descriptor, diff_id: &str) -> Result<Option<Form>, Error> {
         let layer = descriptor.digest().to_string();
         digest_hex(&layer)?;
         let to = self.store.layer(diff_id)?;
         if to.exists() {
             (self.progress)(Progress::LayerExists { layer });
-            return Ok(false);
+            return Ok(None);
         }
         let total = descriptor.size();
         if total > MAX_LAYER_BYTES {
@@ -284,18 +323,9 @@ impl Pull<'_> {
         let compression = Compression::of(descriptor.media_type().as_ref())?;
         let temporary = self.store.temporary()?;
         let received = Arc::new(AtomicU64::new(0));
-        let stream = self.stream(descriptor).await?;
-        let counter = Arc::clone(&received);
-        let counted = stream.map(move |chunk| {
-            if let Ok(chunk) = &chunk {
-                counter.fetch_add(chunk.len() as u64, Ordering::Relaxed);
-            }
-            // More than was announced is refused when it comes, not at the end of an endless stream.
-            match counter.load(Ordering::Relaxed) > total {
-                true => Err(io::Error::other("more bytes than announced")),
-                false => chunk,
-            }
-        });
+        let blob = BlobReader::new(&self.session, &layer, total);
+        let failure = Arc::new(Mutex::new(None));
+        let counted = counted(blob, Arc::clone(&received), Arc::clone(&failure));
         let path = temporary.to_path_buf();
         let announced = Announced {
             digest: layer.clone(),
@@ -310,7 +340,10 @@ impl Pull<'_> {
         loop {
             tokio::select! {
                 done = &mut ingest => {
-                    done.unwrap_or(Err(Error::Interrupted))?;
+                    let done = done.unwrap_or(Err(Error::Interrupted));
+                    // Why there were no more bytes tells more than that there were none.
+                    let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    failure.map_or(done.map(drop), Err)?;
                     break;
                 }
                 _ = tick.tick() => {
@@ -321,49 +354,29 @@ impl Pull<'_> {
         }
         self.store.put_layer(diff_id, temporary)?;
         (self.progress)(Progress::LayerDone { layer });
-        Ok(true)
-    }
-
-    fn broken(&self, source: io::Error) -> Error {
-        Error::Registry {
-            registry: self.name.registry().to_owned(),
-            source: source.into(),
-        }
-    }
-
-    /// What a client error means to the user.
-    fn failed(&self, error: OciDistributionError) -> Error {
-        match &error {
-            OciDistributionError::ImageManifestNotFoundError(_) => {
-                Error::UnknownManifest(self.name.to_string())
-            }
-            OciDistributionError::RegistryError { envelope, .. } => {
-                match envelope.errors.first().map(|error| &error.code) {
-                    Some(
-                        OciErrorCode::ManifestUnknown | OciErrorCode::NotFound | OciErrorCode::NameUnknown,
-                    ) => Error::UnknownManifest(self.name.to_string()),
-                    Some(OciErrorCode::Denied | OciErrorCode::Unauthorized) => {
-                        Error::Denied(self.name.repository())
-                    }
-                    _ => unanswered(self.name.registry(), error),
-                }
-            }
-            OciDistributionError::ServerError { code: 404, .. } => {
-                Error::UnknownManifest(self.name.to_string())
-            }
-            OciDistributionError::UnauthorizedError { .. }
-            | OciDistributionError::AuthenticationFailure(_)
-            | OciDistributionError::ServerError { code: 401 | 403, .. } => {
-                Error::Denied(self.name.repository())
-            }
-            _ => unanswered(self.name.registry(), error),
-        }
+        Ok(Some(self.form(descriptor, diff_id)))
     }
 }
 
-/// The document as an index, if it is one.
-pub(crate) fn index(bytes: &[u8]) -> Option<ImageIndex> {
-    let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-    value.get("manifests")?;
-    serde_json::from_value(value).ok()
+/// The bytes of a blob as they come. What ends them before their time is left in `failure`.
+fn counted(
+    blob: BlobReader,
+    received: Arc<AtomicU64>,
+    failure: Arc<Mutex<Option<Error>>>,
+) -> stream::BoxStream<'static, io::Result<Bytes>> {
+    let state = (blob, received, failure);
+    stream::try_unfold(state, |(mut blob, received, failure)| async move {
+        match blob.chunk().await {
+            Ok(Some(bytes)) => {
+                received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                Ok(Some((bytes, (blob, received, failure))))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => {
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(io::Error::other("the registry gives no more"))
+            }
+        }
+    })
+    .boxed()
 }

@@ -4,12 +4,14 @@
 //!   references.json     names of images and what they stand for; replaced as a whole
 //!   blobs/sha256/HEX    manifests and configs, by digest
 //!   layers/HEX.tar      layers, decompressed, by their verified diff_id
+//!   forms.json          how layers are transferred, and which repositories have them; may be lost
 //!   rootfs/HEX.erofs    root file systems, by a hash of the diff_ids they are made of
 //!   tmp/                what is on its way; emptied at start
 //! ```
 //!
 //! A file appears under its final name only when it is complete, verified and on disk.
 
+use crate::forms::Forms;
 use crate::layer::{digest_hex, digest_of};
 use crate::rootfs;
 use crate::{Error, ImageConfig, Name};
@@ -98,6 +100,7 @@ pub struct Store {
     making: tokio::sync::Mutex<()>,
     /// Files that pulls under way rely on, and how many do: no image names them yet.
     pinned: Mutex<BTreeMap<PathBuf, usize>>,
+    forms: Mutex<Forms>,
 }
 
 /// Keeps files from being collected as garbage until it is dropped, whether they are there yet or not.
@@ -145,6 +148,7 @@ impl Store {
             references: Mutex::new(references),
             making: tokio::sync::Mutex::new(()),
             pinned: Mutex::new(BTreeMap::new()),
+            forms: Mutex::new(Forms::read(&root.join("forms.json"))),
         }))
     }
 
@@ -154,6 +158,14 @@ impl Store {
 
     fn pinned(&self) -> MutexGuard<'_, BTreeMap<PathBuf, usize>> {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn known_forms(&self) -> MutexGuard<'_, Forms> {
+        self.forms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn forms_path(&self) -> PathBuf {
+        self.root.join("forms.json")
     }
 
     /// Keeps blobs and layers, by digest and by diff_id.
@@ -193,7 +205,7 @@ impl Store {
     }
 
     /// Writes a file so that it is there whole or not at all.
-    fn publish(&self, bytes: &[u8], to: &Path) -> Result<(), Error> {
+    pub(crate) fn publish(&self, bytes: &[u8], to: &Path) -> Result<(), Error> {
         let path = self.temporary()?;
         let mut file = File::create(&path).map_err(Error::write(&*path))?;
         file.write_all(bytes)
@@ -251,6 +263,17 @@ impl Store {
             image
                 .digests
                 .extend(named.digest.filter(|digest| !image.digests.contains(digest)));
+        })
+    }
+
+    /// Notes what a registry calls an image, unless that is gone.
+    pub(crate) fn add_digest(&self, id: &str, digest: &str) -> Result<(), Error> {
+        self.change(|references| {
+            for image in &mut references.images {
+                if image.id == id && !image.digests.iter().any(|known| known == digest) {
+                    image.digests.push(digest.to_owned());
+                }
+            }
         })
     }
 

@@ -16,7 +16,7 @@ pub fn run(bytes: &[u8]) {
             is_safe(diff_id);
         }
     }
-    if let Some(index) = crate::pull::index(bytes) {
+    if let Some(index) = crate::manifest::index(bytes) {
         for manifest in index.manifests() {
             is_safe(manifest.digest().as_ref());
         }

@@ -9,12 +9,14 @@ mod config;
 mod erofs;
 #[path = "../../src/error.rs"]
 mod error;
+#[path = "../../src/forms.rs"]
+mod forms;
 #[path = "../../src/layer.rs"]
 mod layer;
+#[path = "../../src/manifest.rs"]
+mod manifest;
 #[path = "../../src/name.rs"]
 mod name;
-#[path = "../../src/pull.rs"]
-mod pull;
 #[path = "../../src/rootfs.rs"]
 mod rootfs;
 #[path = "../../src/store.rs"]

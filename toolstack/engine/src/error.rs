@@ -94,10 +94,13 @@ impl From<images::Error> for Error {
     fn from(error: images::Error) -> Self {
         use images::Error as Image;
         let kind = match &error {
-            Image::NotFound(_) | Image::UnknownManifest(_) | Image::Denied(_) | Image::Platform { .. } => {
-                ErrorKind::NotFound
-            }
-            Image::Name(_) => ErrorKind::Invalid,
+            Image::NotFound(_)
+            | Image::UnknownManifest(_)
+            | Image::UnknownRepository(_)
+            | Image::NotTagged(_)
+            | Image::Denied(_)
+            | Image::Platform { .. } => ErrorKind::NotFound,
+            Image::Name(_) | Image::PushByDigest(_) | Image::NoSearch(_) => ErrorKind::Invalid,
             Image::LoginRefused(_) => ErrorKind::Unauthorized,
             Image::Conflict(_) => ErrorKind::Conflict,
             _ => ErrorKind::Failed,

@@ -66,8 +66,12 @@ pub enum Verb {
     Images(images::Args),
     /// Download an image from a registry
     Pull(pull::Args),
+    /// Upload an image to a registry
+    Push(push::Args),
     /// Remove one or more images
     Rmi(rmi::Args),
+    /// Search a registry for images
+    Search(search::Args),
     /// Authenticate to a registry
     Login(login::Args),
     /// Log out from a registry
@@ -157,6 +161,8 @@ pub enum ImageGroup {
     Ls(images::Args),
     /// Download an image from a registry
     Pull(pull::Args),
+    /// Upload an image to a registry
+    Push(push::Args),
     /// Remove one or more images
     #[command(visible_alias = "remove")]
     Rm(rmi::Args),

@@ -69,8 +69,13 @@ impl Client {
     }
 
     pub async fn get(&self, target: Target) -> Result<Value> {
+        self.get_as(target, None).await
+    }
+
+    /// The same of a registry that may want a login.
+    pub async fn get_as(&self, target: Target, login: Option<&Login>) -> Result<Value> {
         json(
-            self.send(Method::GET, target, Content::Empty(None), false)
+            self.send(Method::GET, target, Content::Empty(login), false)
                 .await?,
         )
         .await

@@ -79,6 +79,8 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Container(verb) => container(&client, *verb).await,
         Verb::Images(args) => images::run(&client, args).await,
         Verb::Pull(args) => pull::run(&client, args).await,
+        Verb::Push(args) => push::run(&client, args).await,
+        Verb::Search(args) => search::run(&client, args).await,
         Verb::Rmi(args) => rmi::run(&client, args).await,
         Verb::Login(args) => login::run(&client, args).await,
         Verb::Logout(args) => logout::run(&args),
@@ -97,6 +99,7 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Image(group) => match group {
             ImageGroup::Ls(args) => images::run(&client, args).await,
             ImageGroup::Pull(args) => pull::run(&client, args).await,
+            ImageGroup::Push(args) => push::run(&client, args).await,
             ImageGroup::Rm(args) => rmi::run(&client, args).await,
             ImageGroup::Verify(args) => verify::run(&client, args).await,
             ImageGroup::Prune(args) => prune_images::run(&client, args).await,

@@ -1,4 +1,4 @@
-//! What is shown while layers come in.
+//! What is shown while layers come in or go out.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -124,7 +124,10 @@ impl Bars {
     }
 
     fn update(&mut self, line: &Value) {
-        let status = line.get("status").and_then(Value::as_str).unwrap_or_default();
+        // One without is for programs.
+        let Some(status) = line.get("status").and_then(Value::as_str) else {
+            return;
+        };
         // A tag's own line stays, as do those that belong to no layer.
         let Some(id) = id(line) else {
             self.add().finish_with_message(status.to_owned());

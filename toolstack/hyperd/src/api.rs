@@ -17,6 +17,8 @@ pub struct App {
     /// Names this daemon, for ever.
     pub id: String,
     pub insecure_registries: Vec<String>,
+    /// Of docker.io.
+    pub mirrors: Vec<String>,
 }
 
 /// What a handler is given of its request.
@@ -85,11 +87,13 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         Route::ImageCreate => images::pull::create(&call).await,
         Route::ImageList => images::list::list(&call),
         Route::ImagePrune => images::remove::prune(&call).await,
+        Route::ImageSearch => images::search::search(&call).await,
         Route::ImageVerify => extension::verify_images(&call).await,
         Route::Image(to, name) => match to {
             ImageRoute::Inspect => images::inspect::inspect(&call, &name),
             ImageRoute::History => images::inspect::history(&call, &name),
             ImageRoute::Tag => images::tag(&call, &name),
+            ImageRoute::Push => images::push::push(&call, &name).await,
             ImageRoute::Remove => images::remove::remove(&call, name).await,
         },
         Route::NetworkList => networks::list(&call),

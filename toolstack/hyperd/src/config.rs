@@ -1,8 +1,10 @@
 //! The config file: every key has a default, an unknown one is refused.
 
 use anyhow::{Context, ensure};
+use engine::images::{Mirror, Registries, Retry};
 use engine::{EngineConfig, GuestType};
 use serde::{Deserialize, Deserializer, de};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,10 @@ pub struct Config {
     pub memory: Size,
     pub disk: Size,
     pub insecure_registries: Vec<String>,
+    /// Authorities that single registries are trusted by, as docker keeps them.
+    pub certs_dir: PathBuf,
+    /// By registry, as names of images have it.
+    pub registries: BTreeMap<String, Registry>,
     #[serde(deserialize_with = "duration")]
     pub stop_timeout: Duration,
     #[serde(deserialize_with = "duration")]
@@ -45,11 +51,20 @@ impl Default for Config {
             memory: Size::from_mib(512),
             disk: Size::from_mib(10 << 10),
             insecure_registries: Vec::new(),
+            certs_dir: "/etc/docker/certs.d".into(),
+            registries: BTreeMap::new(),
             stop_timeout: Duration::from_secs(10),
             boot_timeout: Duration::from_secs(60),
             log_level: LogLevel::Info,
         }
     }
+}
+
+/// What is special about one registry.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Registry {
+    pub mirrors: Vec<Mirror>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -191,6 +206,7 @@ impl Config {
             ("state-dir", &self.state_dir),
             ("kernel", &self.kernel),
             ("initramfs", &self.initramfs),
+            ("certs-dir", &self.certs_dir),
         ] {
             ensure!(
                 path.is_absolute(),
@@ -215,6 +231,24 @@ impl Config {
         Ok(())
     }
 
+    /// As they are shown.
+    pub fn mirrors_of(&self, registry: &str) -> Vec<String> {
+        let mirrors = self.registries.get(registry).map(|of| of.mirrors.iter());
+        mirrors.into_iter().flatten().map(Mirror::to_string).collect()
+    }
+
+    fn images_registries(&self) -> Registries {
+        let mirrors = self.registries.iter();
+        Registries {
+            insecure: self.insecure_registries.clone(),
+            mirrors: mirrors
+                .map(|(registry, of)| (registry.clone(), of.mirrors.clone()))
+                .collect(),
+            certificates: self.certs_dir.clone(),
+            retry: Retry::default(),
+        }
+    }
+
     pub fn engine(&self) -> EngineConfig {
         EngineConfig {
             state_dir: self.state_dir.clone(),
@@ -228,9 +262,7 @@ impl Config {
             },
             default_memory_mib: self.memory.mib(),
             disk_mib: self.disk.mib(),
-            registries: engine::images::Registries {
-                insecure: self.insecure_registries.clone(),
-            },
+            registries: self.images_registries(),
             stop_timeout: self.stop_timeout,
             boot_timeout: self.boot_timeout,
         }
@@ -276,6 +308,11 @@ mod tests {
             ("memory = 512", "line 1: invalid type"),
             ("stop-timeout = \"10\"", "\"10\" is not a duration"),
             ("guest-type = \"hvm\"", "unknown variant `hvm`"),
+            ("registries.a.mirors = []", "line 1: unknown field `mirors`"),
+            (
+                "registries.a.mirrors = [\"a:5000\"]",
+                "\"a:5000\" is not a mirror",
+            ),
         ] {
             let error = format!("{:#}", Config::parse(text).unwrap_err());
             assert!(error.contains(expected), "{error}");
@@ -286,6 +323,16 @@ mod tests {
         let relative = Config::parse("socket = \"x.sock\"").unwrap();
         assert!(relative.check().unwrap_err().to_string().contains("absolute"));
         assert!(Config::default().check().is_ok());
+    }
+
+    #[test]
+    fn mirrors_belong_to_a_registry() {
+        let text = "[registries.\"docker.io\"]\nmirrors = [\"https://mirror.lan:5000\"]";
+        let registries = Config::parse(text).unwrap().images_registries();
+        assert_eq!(
+            registries.mirrors["docker.io"],
+            ["https://mirror.lan:5000".parse().unwrap()]
+        );
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub enum Route {
     ImageCreate,
     ImageList,
     ImagePrune,
+    ImageSearch,
     ImageVerify,
     Image(ImageRoute, String),
     NetworkList,
@@ -61,6 +62,7 @@ pub enum ImageRoute {
     Inspect,
     History,
     Tag,
+    Push,
     Remove,
 }
 
@@ -172,10 +174,10 @@ fn image(method: &Method, rest: &[&str]) -> Route {
         ("POST", ["create"]) => Route::ImageCreate,
         ("GET", ["json"]) => Route::ImageList,
         ("POST", ["prune"]) => Route::ImagePrune,
-        ("GET", ["search"]) => Route::Unsupported("searching a registry"),
+        ("GET", ["search"]) => Route::ImageSearch,
         ("POST", ["load"]) => Route::Unsupported("loading images from a file"),
         ("GET", ["get"] | [_, .., "get"]) => Route::Unsupported("saving images to a file"),
-        ("POST", [_, .., "push"]) => Route::Unsupported("pushing an image"),
+        ("POST", [name @ .., "push"]) => of(To::Push, name),
         ("GET", [name @ .., "json"]) => of(To::Inspect, name),
         ("GET", [name @ .., "history"]) => of(To::History, name),
         ("POST", [name @ .., "tag"]) => of(To::Tag, name),

@@ -45,7 +45,8 @@ fn image_names_contain_slashes() {
         route(&Method::DELETE, "/images/a/b@sha256:12"),
         image(ImageRoute::Remove, "a/b@sha256:12")
     );
-    assert_eq!(post("/images/a/b/push"), Route::Unsupported("pushing an image"));
+    assert_eq!(post("/images/a:5000/b/push"), image(ImageRoute::Push, "a:5000/b"));
+    assert_eq!(get("/images/search"), Route::ImageSearch);
     assert_eq!(get("/images/json"), Route::ImageList);
     assert_eq!(post("/images/create"), Route::ImageCreate);
     assert_eq!(route(&Method::DELETE, "/images"), Route::Unknown);

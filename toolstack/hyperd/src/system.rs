@@ -97,6 +97,7 @@ struct Host {
     operating_system: String,
     os_version: String,
     insecure_registries: Vec<String>,
+    mirrors: Vec<String>,
 }
 
 pub async fn info(call: &Call) -> Answer {
@@ -109,6 +110,7 @@ pub async fn info(call: &Call) -> Answer {
         operating_system: os_release(&release, "PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
         os_version: os_release(&release, "VERSION_ID").unwrap_or_default(),
         insecure_registries: call.app.insecure_registries.clone(),
+        mirrors: call.app.mirrors.clone(),
     };
     Ok(request::ok_json(&info_json(&summary, &host)))
 }
@@ -133,7 +135,7 @@ fn info_json(summary: &HostSummary, host: &Host) -> Value {
         })
         .chain([(
             "docker.io".to_owned(),
-            json!({ "Name": "docker.io", "Mirrors": [], "Secure": true, "Official": true }),
+            json!({ "Name": "docker.io", "Mirrors": host.mirrors, "Secure": true, "Official": true }),
         )])
         .collect();
     let types = guest_types(summary);
@@ -164,7 +166,7 @@ fn info_json(summary: &HostSummary, host: &Host) -> Value {
             "AllowNondistributableArtifactsHostnames": null,
             "InsecureRegistryCIDRs": registries,
             "IndexConfigs": index_configs,
-            "Mirrors": null,
+            "Mirrors": host.mirrors,
         },
         "NCPU": summary.host.cpus,
         "MemTotal": summary.memory.total_bytes,
@@ -266,6 +268,7 @@ mod tests {
             operating_system: "Debian".to_owned(),
             os_version: "13".to_owned(),
             insecure_registries: vec!["registry:5000".to_owned()],
+            mirrors: vec!["https://mirror/".to_owned()],
         };
         let info = info_json(&summary(), &host);
         assert_eq!(info["Containers"], 6);
@@ -276,6 +279,7 @@ mod tests {
             info["RegistryConfig"]["IndexConfigs"]["registry:5000"]["Secure"],
             false
         );
+        assert_eq!(info["RegistryConfig"]["Mirrors"][0], "https://mirror/");
         assert_eq!(info["Xen"]["DefaultGuestType"], "pvh");
         assert_eq!(info["Runtimes"]["hyper"]["path"], "hyperd");
     }

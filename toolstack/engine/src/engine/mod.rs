@@ -3,6 +3,7 @@
 mod create;
 mod execs;
 mod output;
+mod registries;
 mod types;
 
 pub use types::{

@@ -5,7 +5,10 @@ pub mod list;
 pub mod login;
 mod progress;
 pub mod pull;
+pub mod push;
 pub mod remove;
+pub mod search;
+mod transfer;
 
 use crate::api::Call;
 use crate::error::{Answer, ApiError};
@@ -56,6 +59,12 @@ pub fn full_name(image: &str, tag: Option<&str>) -> String {
     }
 }
 
+/// Neither a tag nor a digest was written.
+pub fn is_bare(image: &str) -> bool {
+    let last = image.rsplit('/').next().unwrap_or_default();
+    !last.contains([':', '@'])
+}
+
 pub fn tag(call: &Call, image: &str) -> Answer {
     let repository = call
         .query
@@ -84,6 +93,8 @@ mod tests {
         ] {
             assert_eq!(full_name(image, tag), expected);
         }
+        assert!(is_bare("host:5000/a/b") && is_bare("busybox"));
+        assert!(!is_bare("host:5000/a:1") && !is_bare("a@sha256:ab"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! How a pull comes along, in docker's words and no faster than the client reads.
+//! How a pull or a push comes along, in docker's words and no faster than the client reads.
 
 use crate::text;
 use engine::images::{Name, Progress};
@@ -49,8 +49,6 @@ impl Queue {
 
 /// The lines for one event.
 pub fn lines(progress: &Progress, name: &Name) -> Vec<Value> {
-    let of_layer =
-        |layer: &str, status: &str| json!({ "status": status, "progressDetail": {}, "id": short(layer) });
     match progress {
         Progress::Found { .. } => vec![json!({
             "status": format!("Pulling from {}", path(name)),
@@ -64,28 +62,71 @@ pub fn lines(progress: &Progress, name: &Name) -> Vec<Value> {
             layer,
             current,
             total,
-        } => vec![json!({
-            "status": "Downloading",
-            "progressDetail": { "current": current, "total": total },
-            "progress": text::progress_bar(*current, *total),
-            "id": short(layer),
-        })],
+        } => vec![bytes_of_layer(layer, "Downloading", *current, *total)],
         Progress::LayerDone { layer } => vec![
             of_layer(layer, "Download complete"),
             of_layer(layer, "Pull complete"),
         ],
-        Progress::MakingRoot => Vec::new(),
+        Progress::TagFound { tag } => vec![json!({
+            "status": format!("Pulling from {}", path(name)),
+            "id": tag,
+        })],
+        Progress::TagDone { digest } => vec![json!({ "status": format!("Digest: {digest}") })],
+        Progress::AllDone { repository, changed } => {
+            vec![json!({ "status": format!("Status: {} {repository}", outcome(*changed)) })]
+        }
         Progress::Done { digest, changed } => {
-            let outcome = match changed {
-                true => "Downloaded newer image for",
-                false => "Image is up to date for",
-            };
             vec![
                 json!({ "status": format!("Digest: {digest}") }),
-                json!({ "status": format!("Status: {outcome} {name}") }),
+                json!({ "status": format!("Status: {} {name}", outcome(*changed)) }),
             ]
         }
+        // The rest is of no concern, or of a push.
+        _ => Vec::new(),
     }
+}
+
+fn outcome(changed: bool) -> &'static str {
+    match changed {
+        true => "Downloaded newer image for",
+        false => "Image is up to date for",
+    }
+}
+
+/// The lines for one event of a push.
+pub fn push_lines(progress: &Progress, name: &Name) -> Vec<Value> {
+    match progress {
+        Progress::PushTo { .. } => vec![json!({
+            "status": format!("The push refers to repository [{}/{}]", name.registry(), path(name)),
+        })],
+        Progress::LayerPrepares { layer } => vec![of_layer(layer, "Preparing"), of_layer(layer, "Waiting")],
+        Progress::LayerExists { layer } => vec![of_layer(layer, "Layer already exists")],
+        Progress::LayerMounted { layer, from } => vec![of_layer(layer, &format!("Mounted from {from}"))],
+        Progress::LayerBytes {
+            layer,
+            current,
+            total,
+        } => vec![bytes_of_layer(layer, "Pushing", *current, *total)],
+        Progress::LayerDone { layer } => vec![of_layer(layer, "Pushed")],
+        Progress::Pushed { tag, digest, bytes } => vec![
+            json!({ "status": format!("{tag}: digest: {digest} size: {bytes}") }),
+            json!({ "progressDetail": {}, "aux": { "Tag": tag, "Digest": digest, "Size": bytes } }),
+        ],
+        _ => Vec::new(),
+    }
+}
+
+fn of_layer(layer: &str, status: &str) -> Value {
+    json!({ "status": status, "progressDetail": {}, "id": short(layer) })
+}
+
+fn bytes_of_layer(layer: &str, status: &str, current: u64, total: u64) -> Value {
+    json!({
+        "status": status,
+        "progressDetail": { "current": current, "total": total },
+        "progress": text::progress_bar(current, total),
+        "id": short(layer),
+    })
 }
 
 pub fn failure(message: &str) -> Value {
@@ -149,6 +190,39 @@ mod tests {
         };
         assert_eq!(done(true), "Status: Downloaded newer image for busybox:1");
         assert_eq!(done(false), "Status: Image is up to date for busybox:1");
+    }
+
+    #[test]
+    fn words_of_a_push() {
+        let name = name("h:5000/a/b:1");
+        let of = |progress| push_lines(&progress, &name);
+        let layer = || "sha256:0123456789abcdef".to_owned();
+        let to = Progress::PushTo {
+            repository: name.repository(),
+        };
+        assert_eq!(of(to)[0]["status"], "The push refers to repository [h:5000/a/b]");
+        let mounted = Progress::LayerMounted {
+            layer: layer(),
+            from: "c".to_owned(),
+        };
+        assert_eq!(
+            of(mounted),
+            [json!({ "status": "Mounted from c", "progressDetail": {}, "id": "0123456789ab" })]
+        );
+        assert_eq!(
+            of(Progress::LayerExists { layer: layer() })[0]["status"],
+            "Layer already exists"
+        );
+        let pushed = of(Progress::Pushed {
+            tag: "1".to_owned(),
+            digest: "sha256:ff".to_owned(),
+            bytes: 7,
+        });
+        assert_eq!(pushed[0]["status"], "1: digest: sha256:ff size: 7");
+        assert_eq!(
+            pushed[1]["aux"],
+            json!({ "Tag": "1", "Digest": "sha256:ff", "Size": 7 })
+        );
     }
 
     #[tokio::test]
