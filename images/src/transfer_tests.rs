@@ -209,7 +209,7 @@ async fn mirrors_are_asked_first() {
     let digest = mirror.put_image("proxy/a", "1", &[tar("mirror", 10)]);
     let mut registries = registries();
     let urls = [
-        format!("http://127.0.0.1:1"),
+        "http://127.0.0.1:1".to_owned(),
         format!("http://{}/proxy", mirror.host),
     ];
     let mirrors: Vec<Mirror> = urls.iter().map(|url| url.parse().unwrap()).collect();
