@@ -7,6 +7,7 @@
 
 mod archive;
 mod config;
+mod entries;
 mod erofs;
 mod error;
 mod layer;
@@ -25,7 +26,9 @@ pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;
 pub use registry::{Credentials, Registries};
+pub use rootfs::RootDisk;
 pub use store::{Image, Removed, Store};
+pub(crate) use store::{Staged, StoredLayer};
 pub use verify::Verified;
 
 #[cfg(test)]

@@ -33,11 +33,11 @@ impl Store {
                 why: error.to_string(),
             })?;
         let compression = Compression::of_stream(&magic)?;
-        let temporary = self.temporary()?;
-        let added = layer::ingest(Cursor::new(magic).chain(from), compression, None, &temporary)?;
+        let staged = self.stage()?;
+        let added = layer::ingest(Cursor::new(magic).chain(from), compression, None, &staged)?;
         let pin = self.pin(&[], std::slice::from_ref(&added.diff_id))?;
         if !self.layer(&added.diff_id)?.exists() {
-            self.put_layer(&added.diff_id, temporary)?;
+            self.put_layer(&added.diff_id, staged)?;
         }
         Ok(AddedLayer {
             diff_id: added.diff_id,
