@@ -4,6 +4,7 @@ use crate::entries::{Next, Reader};
 use crate::erofs::{self, BLOCK_BYTES, Part};
 use crate::tree::{Tree, TreeError};
 use crate::{Error, StoredLayer};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// What a root disk is put together from. A guest sees the index and the layers, in this order and each in whole
 /// blocks of 512 bytes, as one disk; or has each as a disk of its own, which the index knows too.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RootDisk {
     /// Hexadecimal; the same for images of the same layers.
     pub id: String,
