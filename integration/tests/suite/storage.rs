@@ -65,10 +65,10 @@ fn own_disk(dom0: &Dom0<'_>) {
         .stdout("second layer, zstd\n");
     dom0.exec("two", &["ls", "/only"]).code(1);
     assert_eq!(dom0.root_devices(), 1, "the image's root is put together once");
-    let twice = dom0
-        .sh("losetup -l -n -O RO,BACK-FILE | awk '$1 == 1' | sort | uniq -d")
-        .ok();
-    assert_eq!(twice.text(), "", "a part of a root is attached once");
+    // A part of a root is attached once.
+    dom0.sh("losetup -l -n -O RO,BACK-FILE | awk '$1 == 1' | sort | uniq -d")
+        .ok()
+        .stdout("");
     dom0.remove("one");
     dom0.exec("two", &["cat", "/etc/passwd"]).ok();
     dom0.remove("two");

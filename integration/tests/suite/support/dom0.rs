@@ -68,7 +68,8 @@ impl<'a> Dom0<'a> {
     /// How many roots of images are put together at present.
     #[track_caller]
     pub fn root_devices(&self) -> usize {
-        self.sh("ls /sys/block | grep '^dm-' || true").ok().lines().len()
+        let devices = self.sh("ls /sys/block | grep -c ^dm- || true").ok().text();
+        devices.parse().expect("a number")
     }
 
     /// `hyper ARGS`.
