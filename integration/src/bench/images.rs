@@ -98,8 +98,12 @@ impl Bench {
         add("disk", all as f64 / tars as f64);
         let _ = (self.empty("store")?, self.empty("cat")?, self.empty("baseline")?);
         add("containerd", self.tool(layout, CONTAINERD)?);
-        let umoci = "umoci --log=error unpack --image \"$1:latest\" \"$2/unpacked\"; sync -f \"$2\"";
-        add("umoci", self.tool(layout, umoci)?);
+        // Debian 13's umoci reads no zstd.
+        if layout.ends_with("gzip") {
+            let umoci =
+                "set -e; umoci --log=error unpack --image \"$1:latest\" \"$2/unpacked\"; sync -f \"$2\"";
+            add("umoci", self.tool(layout, umoci)?);
+        }
         Ok(())
     }
 
@@ -119,6 +123,8 @@ impl Bench {
             mkdir -p "$1/layout" "$1/out"
             mount --bind "$2" "$1/layout"
             mount --bind "$3" "$1/out"
+            mount -t proc proc "$1/proc"
+            mount --rbind /dev "$1/dev"
             exec chroot "$1" bash -c "$4" bash /layout /out"#;
         let seconds = self.cpu(
             r#"unshare --mount bash -c "$1" bash "$2" "$3" "$4" "$5""#,
@@ -180,7 +186,9 @@ fn print(compression: &str, series: &Series) {
         ("skopeo copy and mkfs.erofs --tar=f, CPU s", "containerd"),
         ("umoci unpack, CPU s", "umoci"),
     ] {
-        row(what, &series[key], 3);
+        if let Some(values) = series.get(key) {
+            row(what, values, 3);
+        }
     }
     for (what, ours, theirs) in [
         ("ingest : decompress, two SHA-256, write", "ingest", "baseline"),
@@ -188,7 +196,11 @@ fn print(compression: &str, series: &Series) {
         ("skopeo and mkfs.erofs : ingest and index", "containerd", "both"),
         ("umoci unpack : ingest and index", "umoci", "both"),
     ] {
-        row(what, &ratios(&series[ours], &series[theirs]), 3);
+        if let Some(theirs) = series.get(theirs)
+            && let Some(ours) = series.get(ours)
+        {
+            row(what, &ratios(ours, theirs), 3);
+        }
     }
     row("disk of the store : uncompressed tars", &series["disk"], 4);
 }
