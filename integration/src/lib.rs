@@ -12,7 +12,7 @@ mod machine;
 mod qmp;
 mod ssh;
 
-pub use build::{Snapshot, XenRelease, build, reference};
+pub use build::{Snapshot, XenRelease, bench_image, build, reference};
 pub use lab::{Install, Lab, Status};
 pub use leaks::leaks;
 pub use ssh::{Host, Outcome, exit_code};
