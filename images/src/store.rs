@@ -56,6 +56,8 @@ pub struct Image {
     pub config: ImageConfig,
     /// Bytes of its layers, unpacked.
     pub size: u64,
+    /// The same of each, from the lowest up.
+    pub layer_bytes: Vec<u64>,
 }
 
 /// The names that an image gets.
@@ -270,14 +272,26 @@ impl Store {
         Ok(images)
     }
 
-    fn load(&self, record: Record) -> Result<Image, Error> {
-        let path = self.blob(&record.id)?;
+    fn configuration(&self, id: &str) -> Result<ImageConfiguration, Error> {
+        let path = self.blob(id)?;
         let bytes = fs::read(&path).map_err(Error::read(&path))?;
-        let configuration = parse_configuration(&bytes, &record.id)?;
-        let mut size = 0;
+        let found = digest_of(&bytes);
+        if found != id {
+            return Err(Error::Digest {
+                what: "config".to_owned(),
+                expected: id.to_owned(),
+                found,
+            });
+        }
+        parse_configuration(&bytes, id)
+    }
+
+    fn load(&self, record: Record) -> Result<Image, Error> {
+        let configuration = self.configuration(&record.id)?;
+        let mut layer_bytes = Vec::new();
         for diff_id in configuration.rootfs().diff_ids() {
             let path = self.layer(diff_id)?;
-            size += fs::metadata(&path).map_err(Error::read(&path))?.len();
+            layer_bytes.push(fs::metadata(&path).map_err(Error::read(&path))?.len());
         }
         Ok(Image {
             config: ImageConfig::from(&configuration),
@@ -287,7 +301,8 @@ impl Store {
             names: record.names,
             digests: record.digests,
             pulled_at: record.pulled_at,
-            size,
+            size: layer_bytes.iter().sum(),
+            layer_bytes,
         })
     }
 
@@ -351,14 +366,14 @@ impl Store {
         })
     }
 
-    /// Removes a name, and the image with its last one. `used` says who uses an image.
+    /// Removes a name, and the image with its last one, damaged or not. `used` says who uses an image.
     pub fn remove(
         &self,
         text: &str,
         force: bool,
         used: impl Fn(&str) -> Vec<String>,
     ) -> Result<Vec<Removed>, Error> {
-        let image = self.find(text)?;
+        let image = self.find_record(text)?;
         let shown = text
             .parse::<Name>()
             .map(|name| name.to_string())
@@ -403,25 +418,29 @@ impl Store {
         Ok(removed)
     }
 
-    /// Removes blobs, layers and root file systems that no image has; gives the diff_ids of removed layers.
+    /// Removes blobs, layers and root file systems that no image has; gives the diff_ids of removed layers. While the
+    /// config of an image cannot be read, every layer may be one of its own, so all of them stay.
     pub fn collect_garbage(&self) -> Result<Vec<String>, Error> {
         let records = self.references().images.clone();
-        let images = records.into_iter().map(|record| self.load(record));
-        // Of a damaged image it is not known what else belongs to it.
-        let images = images.collect::<Result<Vec<_>, _>>()?;
         let mut keep = BTreeSet::new();
-        for image in &images {
-            keep.insert(self.blob(&image.id)?);
-            keep.insert(self.blob(&image.manifest)?);
-            keep.insert(self.rootfs_path(image));
-            for diff_id in image.configuration.rootfs().diff_ids() {
+        let mut folders = vec!["blobs/sha256", "layers", "rootfs"];
+        for record in &records {
+            keep.insert(self.blob(&record.id)?);
+            keep.insert(self.blob(&record.manifest)?);
+            let Ok(configuration) = self.configuration(&record.id) else {
+                folders.truncate(1);
+                continue;
+            };
+            let diff_ids = configuration.rootfs().diff_ids();
+            keep.insert(self.rootfs_path(diff_ids));
+            for diff_id in diff_ids {
                 keep.insert(self.layer(diff_id)?);
             }
         }
         let mut removed = Vec::new();
         // Held until all is removed: a pull pins first and looks afterwards.
         let pinned = self.pinned();
-        for folder in ["blobs/sha256", "layers", "rootfs"] {
+        for folder in folders {
             let folder = self.root.join(folder);
             for entry in fs::read_dir(&folder).map_err(Error::read(&folder))?.flatten() {
                 let path = entry.path();
@@ -438,9 +457,9 @@ impl Store {
         Ok(removed)
     }
 
-    fn rootfs_path(&self, image: &Image) -> PathBuf {
+    fn rootfs_path(&self, diff_ids: &[String]) -> PathBuf {
         let mut key = ROOTFS_FORMAT.to_owned();
-        for diff_id in image.configuration.rootfs().diff_ids() {
+        for diff_id in diff_ids {
             key.push('\n');
             key.push_str(diff_id);
         }
@@ -452,7 +471,7 @@ impl Store {
 
     /// The image's root file system, made if it is not there yet.
     pub async fn rootfs(self: &Arc<Self>, image: &Image) -> Result<PathBuf, Error> {
-        let path = self.rootfs_path(image);
+        let path = self.rootfs_path(image.configuration.rootfs().diff_ids());
         if path.exists() {
             return Ok(path);
         }
@@ -483,7 +502,7 @@ impl Store {
 }
 
 /// What goes with a name of an image: the name, and with a repository's last one its digests too, as with docker.
-fn without_name(image: &Image, name: &str) -> Vec<String> {
+fn without_name(image: &Record, name: &str) -> Vec<String> {
     let repository = |name: &str| name.parse().map(|name: Name| name.repository()).ok();
     let of = repository(name);
     let is_last = !image
