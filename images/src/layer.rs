@@ -9,7 +9,7 @@ use std::path::Path;
 /// A layer that would be larger than this unpacked is refused.
 pub const MAX_LAYER_BYTES: u64 = 64 << 30;
 /// What a compressed byte may become: zstd's and gzip's best on real files is far below, bombs are far above.
-const MAX_EXPANSION: u64 = 1100;
+pub const MAX_EXPANSION: u64 = 1100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -86,10 +86,24 @@ pub fn digest_hex(digest: &str) -> Result<&str, Error> {
 }
 
 /// Hashes and counts what is read through it.
-struct Hashed<R> {
+pub(crate) struct Hashed<R> {
     inner: R,
     hash: Sha256,
     bytes: u64,
+}
+
+impl<R> Hashed<R> {
+    pub fn new(inner: R) -> Self {
+        Self {
+            inner,
+            hash: Sha256::new(),
+            bytes: 0,
+        }
+    }
+
+    pub fn digest(self) -> String {
+        hex(self.hash.finalize().as_slice())
+    }
 }
 
 impl<R: Read> Read for Hashed<R> {
@@ -108,11 +122,7 @@ pub fn ingest(
     announced: Option<&Announced>,
     to: &Path,
 ) -> Result<Ingested, Error> {
-    let mut source = Hashed {
-        inner: compressed,
-        hash: Sha256::new(),
-        bytes: 0,
-    };
+    let mut source = Hashed::new(compressed);
     let name = announced.map_or("of the stream", |announced| &announced.digest);
     let corrupt = |error: io::Error| Error::Layer {
         layer: name.to_owned(),
@@ -183,7 +193,7 @@ fn check<R>(announced: &Announced, source: Hashed<R>, diff_id: &str) -> Result<(
             found: found.to_owned(),
         }),
     };
-    let found = hex(source.hash.finalize().as_slice());
+    let found = source.digest();
     same("layer", &announced.digest, &found)?;
     same("unpacked layer", &announced.diff_id, diff_id)
 }

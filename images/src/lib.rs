@@ -9,22 +9,28 @@ mod archive;
 mod config;
 mod erofs;
 mod error;
+mod import;
 mod layer;
+mod load;
 mod local;
 mod name;
 mod pull;
 mod registry;
 mod rootfs;
+mod save;
 mod store;
 mod tree;
 mod verify;
 
 pub use config::ImageConfig;
 pub use error::Error;
+pub use import::{Fetched, fetch};
+pub use load::{Loading, Report};
 pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;
 pub use registry::{Credentials, Registries};
+pub use save::Export;
 pub use store::{Image, Removed, Store};
 pub use verify::Verified;
 

@@ -71,6 +71,15 @@ pub(crate) struct Named {
 }
 
 impl Named {
+    /// By people, not by a registry.
+    pub fn given(tags: Vec<String>, at: i64) -> Self {
+        Self {
+            tags,
+            digest: None,
+            at,
+        }
+    }
+
     /// As it was asked for, and as its registry calls it.
     pub fn pulled(name: &Name, digest: &str, at: i64) -> Self {
         Self {
@@ -272,18 +281,23 @@ impl Store {
         Ok(images)
     }
 
-    fn configuration(&self, id: &str) -> Result<ImageConfiguration, Error> {
-        let path = self.blob(id)?;
+    /// A manifest or config as it was put there.
+    pub(crate) fn document(&self, digest: &str) -> Result<Vec<u8>, Error> {
+        let path = self.blob(digest)?;
         let bytes = fs::read(&path).map_err(Error::read(&path))?;
         let found = digest_of(&bytes);
-        if found != id {
+        if found != digest {
             return Err(Error::Digest {
-                what: "config".to_owned(),
-                expected: id.to_owned(),
+                what: path.display().to_string(),
+                expected: digest.to_owned(),
                 found,
             });
         }
-        parse_configuration(&bytes, id)
+        Ok(bytes)
+    }
+
+    fn configuration(&self, id: &str) -> Result<ImageConfiguration, Error> {
+        parse_configuration(&self.document(id)?, id)
     }
 
     fn load(&self, record: Record) -> Result<Image, Error> {

@@ -1,0 +1,221 @@
+//! Images into the store out of one file: a docker archive (of any docker since 1.10) or an OCI layout as a tar.
+//!
+//! The archive is a stream that nobody vouches for. It is first written to one temporary file, limited by what is
+//! sent, since its members come in any order; nothing of it is ever unpacked by name. Then its documents say what
+//! images there are ([`plan`]), their layers are verified on the way to temporary files, and only when all of them are
+//! whole does the store get them: layers, root file systems, and names at last.
+
+mod documents;
+mod expand;
+mod members;
+mod plan;
+
+pub(crate) use expand::expand;
+
+use crate::layer;
+use crate::store::{Named, Pin};
+use crate::{Error, Image, Name, Store};
+use members::Members;
+use plan::{Planned, Source};
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// As often as docker tells.
+const REPORT_BYTES: u64 = 512 << 10;
+
+/// How a load comes along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Loading {
+    LayerBytes {
+        diff_id: String,
+        current: u64,
+        total: u64,
+    },
+    /// Another image had this name and has lost it.
+    Renamed { name: String, from: String },
+    /// Of an image that has no name, its id.
+    Loaded { name: Option<String>, id: String },
+}
+
+pub type Report = dyn Fn(Loading) + Send + Sync;
+
+/// What is verified and not yet published. The pins keep what the store already has of it.
+struct Staged {
+    images: Vec<Planned>,
+    layers: BTreeMap<String, tempfile::TempPath>,
+    _pins: Vec<Pin>,
+}
+
+impl Store {
+    /// Loads all images of an archive, plain or compressed with gzip or zstd, or none.
+    pub async fn load_archive(
+        self: &Arc<Self>,
+        archive: impl Read + Send + 'static,
+        now: i64,
+        report: Arc<Report>,
+    ) -> Result<Vec<Image>, Error> {
+        let (store, to) = (Arc::clone(self), Arc::clone(&report));
+        let staged = tokio::task::spawn_blocking(move || store.stage(archive, &*to))
+            .await
+            .unwrap_or(Err(Error::Interrupted))?;
+        let mut new = Vec::new();
+        let published = self.publish_images(staged, now, &*report, &mut new).await;
+        if published.is_err() {
+            // As it was: images that are new go again, and with them what only they have.
+            for id in new {
+                let _ = self.remove(&id, true, |_| Vec::new());
+            }
+            let _ = self.collect_garbage();
+        }
+        published
+    }
+
+    fn stage(self: &Arc<Self>, archive: impl Read, report: &Report) -> Result<Staged, Error> {
+        let members = Members::spool(archive, self.temporary()?)?;
+        let images = plan::plan(&members)?;
+        let mut pins = Vec::new();
+        let mut layers = BTreeMap::new();
+        for image in &images {
+            pins.push(self.pin(&[&image.id, &image.manifest.digest], &image.diff_ids)?);
+            for (diff_id, source) in image.diff_ids.iter().zip(&image.layers) {
+                if !layers.contains_key(diff_id) && !self.layer(diff_id)?.exists() {
+                    let layer = self.stage_layer(&members, diff_id, source, report)?;
+                    layers.insert(diff_id.clone(), layer);
+                }
+            }
+        }
+        Ok(Staged {
+            images,
+            layers,
+            _pins: pins,
+        })
+    }
+
+    fn stage_layer(
+        &self,
+        members: &Members,
+        diff_id: &str,
+        source: &Source,
+        report: &Report,
+    ) -> Result<tempfile::TempPath, Error> {
+        let temporary = self.temporary()?;
+        let (slice, announced) = match source {
+            Source::Blob { slice, announced, .. } => (*slice, Some(announced)),
+            Source::Tar(slice) => (*slice, None),
+        };
+        let reader = Reported {
+            inner: members.open(slice)?,
+            diff_id,
+            current: 0,
+            told: 0,
+            total: slice.bytes,
+            report,
+        };
+        let ingested = match source {
+            Source::Blob { compression, .. } => layer::ingest(reader, *compression, announced, &temporary)?,
+            Source::Tar(_) => {
+                let plain = expand(reader)?;
+                layer::ingest(plain, layer::Compression::None, None, &temporary)?
+            }
+        };
+        if ingested.diff_id != diff_id {
+            return Err(Error::Digest {
+                what: "unpacked layer".to_owned(),
+                expected: diff_id.to_owned(),
+                found: ingested.diff_id,
+            });
+        }
+        report(Loading::LayerBytes {
+            diff_id: diff_id.to_owned(),
+            current: slice.bytes,
+            total: slice.bytes,
+        });
+        Ok(temporary)
+    }
+
+    /// First all images without names, so that a failure takes no name from another image.
+    async fn publish_images(
+        self: &Arc<Self>,
+        staged: Staged,
+        now: i64,
+        report: &Report,
+        new: &mut Vec<String>,
+    ) -> Result<Vec<Image>, Error> {
+        let Staged {
+            images,
+            layers,
+            _pins,
+        } = staged;
+        for (diff_id, temporary) in layers {
+            self.put_layer(&diff_id, temporary)?;
+        }
+        for image in &images {
+            let manifest = image.manifest.bytes.as_deref();
+            if self.add_nameless(&image.config, manifest, now).await? {
+                new.push(image.id.clone());
+            }
+        }
+        for image in &images {
+            self.name_loaded(image, now, report)?;
+        }
+        images.iter().map(|image| self.find(&image.id)).collect()
+    }
+
+    fn name_loaded(&self, planned: &Planned, now: i64, report: &Report) -> Result<(), Error> {
+        let image = self.find(&planned.id)?;
+        for name in planned.names.iter().map(Name::to_string) {
+            if let Ok(other) = self.find(&name)
+                && other.id != image.id
+            {
+                report(Loading::Renamed {
+                    name: name.clone(),
+                    from: other.id,
+                });
+            }
+        }
+        let tags: Vec<_> = planned.names.iter().map(Name::to_string).collect();
+        let loaded = |name: Option<&String>| {
+            report(Loading::Loaded {
+                name: name.cloned(),
+                id: image.id.clone(),
+            });
+        };
+        self.register(&image.id, &image.manifest, Named::given(tags.clone(), now))?;
+        tags.iter().for_each(|name| loaded(Some(name)));
+        if tags.is_empty() {
+            loaded(None);
+        }
+        Ok(())
+    }
+}
+
+/// Tells how far a layer is.
+struct Reported<'a, R> {
+    inner: R,
+    diff_id: &'a str,
+    current: u64,
+    told: u64,
+    total: u64,
+    report: &'a Report,
+}
+
+impl<R: Read> Read for Reported<'_, R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(to)?;
+        self.current += length as u64;
+        if self.current - self.told >= REPORT_BYTES {
+            self.told = self.current;
+            (self.report)(Loading::LayerBytes {
+                diff_id: self.diff_id.to_owned(),
+                current: self.current,
+                total: self.total,
+            });
+        }
+        Ok(length)
+    }
+}
+
+#[cfg(test)]
+#[path = "../load_tests.rs"]
+mod tests;
