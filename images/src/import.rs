@@ -11,15 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-/// A tar that a server is about to send.
-pub struct Fetched {
-    pub content: Box<dyn Read + Send>,
-    /// As the server says; it may be wrong.
-    pub bytes: Option<u64>,
-}
-
-/// Asks a web server for a tar. The content can be read on a thread that may block.
-pub async fn fetch(url: &str) -> Result<Fetched, Error> {
+/// Asks a web server for a tar, which can be read on a thread that may block.
+pub async fn fetch(url: &str) -> Result<Box<dyn Read + Send>, Error> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| Error::Fetch {
         url: url.chars().take(200).collect(),
         source,
@@ -41,12 +34,8 @@ pub async fn fetch(url: &str) -> Result<Fetched, Error> {
         .await
         .and_then(reqwest::Response::error_for_status)
         .map_err(|error| failed(error.into()))?;
-    let bytes = response.content_length();
     let stream = response.bytes_stream().map_err(io::Error::other);
-    Ok(Fetched {
-        content: Box::new(SyncIoBridge::new(StreamReader::new(stream))),
-        bytes,
-    })
+    Ok(Box::new(SyncIoBridge::new(StreamReader::new(stream))))
 }
 
 impl Store {

@@ -20,18 +20,20 @@ mod rootfs;
 mod save;
 mod store;
 mod tree;
+mod usage;
 mod verify;
 
 pub use config::ImageConfig;
 pub use error::Error;
-pub use import::{Fetched, fetch};
-pub use load::{Loading, Report};
+pub use import::fetch;
+pub use load::{Loaded, Report};
 pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;
 pub use registry::{Credentials, Registries};
 pub use save::Export;
 pub use store::{Image, Removed, Store};
+pub use usage::Usage;
 pub use verify::Verified;
 
 #[cfg(test)]

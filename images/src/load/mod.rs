@@ -14,7 +14,7 @@ pub(crate) use expand::expand;
 
 use crate::layer;
 use crate::store::{Named, Pin};
-use crate::{Error, Image, Name, Store};
+use crate::{Error, Name, Progress, Store};
 use members::Members;
 use plan::{Planned, Source};
 use std::collections::BTreeMap;
@@ -24,21 +24,18 @@ use std::sync::Arc;
 /// As often as docker tells.
 const REPORT_BYTES: u64 = 512 << 10;
 
-/// How a load comes along.
+/// An image of the archive that the store has now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Loading {
-    LayerBytes {
-        diff_id: String,
-        current: u64,
-        total: u64,
-    },
-    /// Another image had this name and has lost it.
-    Renamed { name: String, from: String },
-    /// Of an image that has no name, its id.
-    Loaded { name: Option<String>, id: String },
+pub struct Loaded {
+    pub id: String,
+    /// Of the archive; none when it has none for it.
+    pub names: Vec<String>,
+    /// Which of them other images have lost by it, and those images' ids.
+    pub taken: Vec<(String, String)>,
 }
 
-pub type Report = dyn Fn(Loading) + Send + Sync;
+/// Told of each layer's bytes, by its diff_id.
+pub type Report = dyn Fn(Progress) + Send + Sync;
 
 /// What is verified and not yet published. The pins keep what the store already has of it.
 struct Staged {
@@ -54,13 +51,13 @@ impl Store {
         archive: impl Read + Send + 'static,
         now: i64,
         report: Arc<Report>,
-    ) -> Result<Vec<Image>, Error> {
-        let (store, to) = (Arc::clone(self), Arc::clone(&report));
-        let staged = tokio::task::spawn_blocking(move || store.stage(archive, &*to))
+    ) -> Result<Vec<Loaded>, Error> {
+        let store = Arc::clone(self);
+        let staged = tokio::task::spawn_blocking(move || store.stage(archive, &*report))
             .await
             .unwrap_or(Err(Error::Interrupted))?;
         let mut new = Vec::new();
-        let published = self.publish_images(staged, now, &*report, &mut new).await;
+        let published = self.publish_images(staged, now, &mut new).await;
         if published.is_err() {
             // As it was: images that are new go again, and with them what only they have.
             for id in new {
@@ -126,8 +123,8 @@ impl Store {
                 found: ingested.diff_id,
             });
         }
-        report(Loading::LayerBytes {
-            diff_id: diff_id.to_owned(),
+        report(Progress::LayerBytes {
+            layer: diff_id.to_owned(),
             current: slice.bytes,
             total: slice.bytes,
         });
@@ -139,9 +136,8 @@ impl Store {
         self: &Arc<Self>,
         staged: Staged,
         now: i64,
-        report: &Report,
         new: &mut Vec<String>,
-    ) -> Result<Vec<Image>, Error> {
+    ) -> Result<Vec<Loaded>, Error> {
         let Staged {
             images,
             layers,
@@ -156,37 +152,23 @@ impl Store {
                 new.push(image.id.clone());
             }
         }
-        for image in &images {
-            self.name_loaded(image, now, report)?;
-        }
-        images.iter().map(|image| self.find(&image.id)).collect()
+        images.iter().map(|image| self.name_loaded(image, now)).collect()
     }
 
-    fn name_loaded(&self, planned: &Planned, now: i64, report: &Report) -> Result<(), Error> {
+    fn name_loaded(&self, planned: &Planned, now: i64) -> Result<Loaded, Error> {
         let image = self.find(&planned.id)?;
-        for name in planned.names.iter().map(Name::to_string) {
-            if let Ok(other) = self.find(&name)
-                && other.id != image.id
-            {
-                report(Loading::Renamed {
-                    name: name.clone(),
-                    from: other.id,
-                });
-            }
-        }
-        let tags: Vec<_> = planned.names.iter().map(Name::to_string).collect();
-        let loaded = |name: Option<&String>| {
-            report(Loading::Loaded {
-                name: name.cloned(),
-                id: image.id.clone(),
-            });
-        };
-        self.register(&image.id, &image.manifest, Named::given(tags.clone(), now))?;
-        tags.iter().for_each(|name| loaded(Some(name)));
-        if tags.is_empty() {
-            loaded(None);
-        }
-        Ok(())
+        let names: Vec<_> = planned.names.iter().map(Name::to_string).collect();
+        let holder = |name: &String| self.find(name).ok().filter(|other| other.id != image.id);
+        let taken = names
+            .iter()
+            .filter_map(|name| Some((name.clone(), holder(name)?.id)))
+            .collect();
+        self.register(&image.id, &image.manifest, Named::given(names.clone(), now))?;
+        Ok(Loaded {
+            id: image.id,
+            names,
+            taken,
+        })
     }
 }
 
@@ -206,8 +188,8 @@ impl<R: Read> Read for Reported<'_, R> {
         self.current += length as u64;
         if self.current - self.told >= REPORT_BYTES {
             self.told = self.current;
-            (self.report)(Loading::LayerBytes {
-                diff_id: self.diff_id.to_owned(),
+            (self.report)(Progress::LayerBytes {
+                layer: self.diff_id.to_owned(),
                 current: self.current,
                 total: self.total,
             });

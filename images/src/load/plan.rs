@@ -101,16 +101,15 @@ impl Reader<'_> {
         let mut available = Vec::new();
         for descriptor in top.manifests() {
             let name = annotated(&descriptor.annotations().clone().unwrap_or_default())?;
-            let digest = descriptor.digest().to_string();
-            if let Some(known) = images.iter_mut().find(|image| image.manifest.digest == digest) {
-                known.names.extend(name);
-                continue;
-            }
             match self.image(descriptor, 0)? {
-                Found::Image(mut image) => {
-                    image.names.extend(name);
-                    images.push(*image);
-                }
+                // Once for each of its names.
+                Found::Image(image) => match images.iter_mut().find(|known| known.id == image.id) {
+                    Some(known) => known.names.extend(name),
+                    None => images.push(Planned {
+                        names: name.into_iter().collect(),
+                        ..*image
+                    }),
+                },
                 Found::Other(platform) => available.push(platform),
             }
         }
