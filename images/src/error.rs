@@ -50,6 +50,8 @@ pub enum Error {
     MediaType(String),
     #[error("layer {layer} is corrupt: {why}")]
     Layer { layer: String, why: String },
+    #[error("{path} is damaged: {why}; pull the image again")]
+    Damaged { path: PathBuf, why: String },
     #[error("cannot write {path}")]
     Write {
         path: PathBuf,

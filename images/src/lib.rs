@@ -7,6 +7,7 @@
 
 mod archive;
 mod config;
+mod entries;
 mod erofs;
 mod error;
 mod import;
@@ -31,8 +32,10 @@ pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;
 pub use registry::{Credentials, Registries};
+pub use rootfs::RootDisk;
 pub use save::Export;
 pub use store::{Image, Removed, Store};
+pub(crate) use store::{Staged, StoredLayer};
 pub use usage::Usage;
 pub use verify::Verified;
 

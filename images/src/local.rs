@@ -23,11 +23,11 @@ impl Store {
     /// Takes a layer: a tar, plain or compressed with gzip or zstd. It is checked like one of a registry, except that
     /// nobody has said which digest it has.
     pub fn add_layer(self: &Arc<Self>, from: impl Read) -> Result<AddedLayer, Error> {
-        let temporary = self.temporary()?;
-        let added = layer::ingest(expand(from)?, Compression::None, None, &temporary)?;
+        let staged = self.stage()?;
+        let added = layer::ingest(expand(from)?, Compression::None, None, &staged)?;
         let pin = self.pin(&[], std::slice::from_ref(&added.diff_id))?;
         if !self.layer(&added.diff_id)?.exists() {
-            self.put_layer(&added.diff_id, temporary)?;
+            self.put_layer(&added.diff_id, staged)?;
         }
         Ok(AddedLayer {
             diff_id: added.diff_id,

@@ -267,7 +267,7 @@ impl Pull<'_> {
             });
         }
         let compression = Compression::of(descriptor.media_type().as_ref())?;
-        let temporary = self.store.temporary()?;
+        let staged = self.store.stage()?;
         let received = Arc::new(AtomicU64::new(0));
         let stream = self.stream(descriptor).await?;
         let counter = Arc::clone(&received);
@@ -281,7 +281,6 @@ impl Pull<'_> {
                 false => chunk,
             }
         });
-        let path = temporary.to_path_buf();
         let announced = Announced {
             digest: layer.clone(),
             bytes: total,
@@ -289,22 +288,19 @@ impl Pull<'_> {
         };
         let mut ingest = tokio::task::spawn_blocking(move || {
             let reader = SyncIoBridge::new(StreamReader::new(counted));
-            layer::ingest(reader, compression, Some(&announced), &path)
+            layer::ingest(reader, compression, Some(&announced), &staged).map(|_| staged)
         });
         let mut tick = tokio::time::interval(Duration::from_millis(100));
-        loop {
+        let staged = loop {
             tokio::select! {
-                done = &mut ingest => {
-                    done.unwrap_or(Err(Error::Interrupted))?;
-                    break;
-                }
+                done = &mut ingest => break done.unwrap_or(Err(Error::Interrupted))?,
                 _ = tick.tick() => {
                     let current = received.load(Ordering::Relaxed);
                     (self.progress)(Progress::LayerBytes { layer: layer.clone(), current, total });
                 }
             }
-        }
-        self.store.put_layer(diff_id, temporary)?;
+        };
+        self.store.put_layer(diff_id, staged)?;
         (self.progress)(Progress::LayerDone { layer });
         Ok(true)
     }

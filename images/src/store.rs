@@ -4,14 +4,15 @@
 //!   references.json     names of images and what they stand for; replaced as a whole
 //!   blobs/sha256/HEX    manifests and configs, by digest
 //!   layers/HEX.tar      layers, decompressed, by their verified diff_id
-//!   rootfs/HEX.erofs    root file systems, by a hash of the diff_ids they are made of
+//!   layers/HEX.entries  what the tar has, for making root file systems; made again when it is missing
+//!   rootfs/HEX.erofs    indexes of root file systems, by a hash of the diff_ids they are made of
 //!   tmp/                what is on its way; emptied at start
 //! ```
 //!
 //! A file appears under its final name only when it is complete, verified and on disk.
 
-use crate::layer::{digest_hex, digest_of};
-use crate::rootfs;
+use crate::layer::{self, digest_hex, digest_of};
+use crate::rootfs::{self, RootDisk};
 use crate::{Error, ImageConfig, Name};
 use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bumped when the root file systems are made in another way.
-const ROOTFS_FORMAT: &str = "erofs-2";
+const ROOTFS_FORMAT: &str = "erofs-3";
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct References {
@@ -111,6 +112,19 @@ pub struct Store {
     pinned: Mutex<BTreeMap<PathBuf, usize>>,
 }
 
+/// A layer of the store and its files.
+pub(crate) struct StoredLayer {
+    pub diff_id: String,
+    pub tar: PathBuf,
+    pub entries: PathBuf,
+}
+
+/// The files of a layer on its way into the store, removed unless it gets there.
+pub(crate) struct Staged {
+    pub tar: tempfile::TempPath,
+    pub entries: tempfile::TempPath,
+}
+
 /// Keeps files from being collected as garbage until it is dropped, whether they are there yet or not.
 pub(crate) struct Pin {
     store: Arc<Store>,
@@ -170,9 +184,9 @@ impl Store {
     /// Keeps blobs and layers, by digest and by diff_id.
     pub(crate) fn pin(self: &Arc<Self>, blobs: &[&str], layers: &[String]) -> Result<Pin, Error> {
         let blobs = blobs.iter().map(|digest| self.blob(digest));
-        let paths = blobs
-            .chain(layers.iter().map(|diff_id| self.layer(diff_id)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let tars = layers.iter().map(|diff_id| self.layer(diff_id));
+        let entries = layers.iter().map(|diff_id| self.entries(diff_id));
+        let paths = blobs.chain(tars).chain(entries).collect::<Result<Vec<_>, _>>()?;
         let mut pinned = self.pinned();
         for path in &paths {
             *pinned.entry(path.clone()).or_default() += 1;
@@ -229,11 +243,35 @@ impl Store {
             .join(format!("{}.tar", digest_hex(diff_id)?)))
     }
 
-    pub(crate) fn put_layer(&self, diff_id: &str, from: tempfile::TempPath) -> Result<(), Error> {
-        let to = self.layer(diff_id)?;
-        from.persist(&to)
-            .map_err(|error| Error::write(&to)(error.error))?;
-        sync_parent(&to)
+    fn entries(&self, diff_id: &str) -> Result<PathBuf, Error> {
+        Ok(self.layer(diff_id)?.with_extension("entries"))
+    }
+
+    fn stored(&self, diff_id: &str) -> Result<StoredLayer, Error> {
+        Ok(StoredLayer {
+            diff_id: diff_id.to_owned(),
+            tar: self.layer(diff_id)?,
+            entries: self.entries(diff_id)?,
+        })
+    }
+
+    pub(crate) fn stage(&self) -> Result<Staged, Error> {
+        Ok(Staged {
+            tar: self.temporary()?,
+            entries: self.temporary()?,
+        })
+    }
+
+    /// The tar last: it is what tells that the layer is there.
+    pub(crate) fn put_layer(&self, diff_id: &str, from: Staged) -> Result<(), Error> {
+        for (from, to) in [
+            (from.entries, self.entries(diff_id)?),
+            (from.tar, self.layer(diff_id)?),
+        ] {
+            from.persist(&to)
+                .map_err(|error| Error::write(&to)(error.error))?;
+        }
+        sync_parent(&self.layer(diff_id)?)
     }
 
     /// Gives names to an image whose blobs and layers are there; whatever had them before loses them.
@@ -449,6 +487,7 @@ impl Store {
             keep.insert(self.rootfs_path(diff_ids));
             for diff_id in diff_ids {
                 keep.insert(self.layer(diff_id)?);
+                keep.insert(self.entries(diff_id)?);
             }
         }
         let mut removed = Vec::new();
@@ -471,47 +510,75 @@ impl Store {
         Ok(removed)
     }
 
-    fn rootfs_path(&self, diff_ids: &[String]) -> PathBuf {
+    /// What stands for the root file system of these layers, in hexadecimal.
+    fn rootfs_id(diff_ids: &[String]) -> String {
         let mut key = ROOTFS_FORMAT.to_owned();
         for diff_id in diff_ids {
             key.push('\n');
             key.push_str(diff_id);
         }
-        let digest = digest_of(key.as_bytes());
-        self.root
-            .join("rootfs")
-            .join(format!("{}.erofs", &digest["sha256:".len()..]))
+        digest_of(key.as_bytes())["sha256:".len()..].to_owned()
     }
 
-    /// The image's root file system, made if it is not there yet.
-    pub async fn rootfs(self: &Arc<Self>, image: &Image) -> Result<PathBuf, Error> {
-        let path = self.rootfs_path(image.configuration.rootfs().diff_ids());
+    fn rootfs_path(&self, diff_ids: &[String]) -> PathBuf {
+        let id = Self::rootfs_id(diff_ids);
+        self.root.join("rootfs").join(format!("{id}.erofs"))
+    }
+
+    /// The image's root disk; its index is made if it is not there yet.
+    pub async fn rootfs(self: &Arc<Self>, image: &Image) -> Result<RootDisk, Error> {
+        let diff_ids = image.configuration.rootfs().diff_ids();
+        let path = self.rootfs_path(diff_ids);
+        let layers = diff_ids
+            .iter()
+            .map(|diff_id| self.stored(diff_id))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let id = Self::rootfs_id(diff_ids);
         if path.exists() {
-            return Ok(path);
+            return rootfs::disk(id, path, &layers);
         }
         let _making = self.making.lock().await;
         if path.exists() {
-            return Ok(path);
+            return rootfs::disk(id, path, &layers);
         }
-        let layers = image
-            .configuration
-            .rootfs()
-            .diff_ids()
-            .iter()
-            .map(|diff_id| Ok((diff_id.clone(), self.layer(diff_id)?)))
-            .collect::<Result<Vec<_>, Error>>()?;
-        let temporary = self.temporary()?;
-        let to = path.clone();
+        let store = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            rootfs::make(&layers, &temporary)?;
+            let temporary = store.make_rootfs(&layers)?;
             temporary
-                .persist(&to)
-                .map_err(|error| Error::write(&to)(error.error))?;
-            sync_parent(&to)
+                .persist(&path)
+                .map_err(|error| Error::write(&path)(error.error))?;
+            sync_parent(&path)?;
+            rootfs::disk(id, path, &layers)
         })
         .await
-        .unwrap_or(Err(Error::Interrupted))?;
-        Ok(path)
+        .unwrap_or(Err(Error::Interrupted))
+    }
+
+    fn make_rootfs(&self, layers: &[StoredLayer]) -> Result<tempfile::TempPath, Error> {
+        // Entries that cannot be used are made again, each once.
+        let mut again = BTreeSet::new();
+        loop {
+            let temporary = self.temporary()?;
+            match rootfs::make(layers, &temporary) {
+                Ok(()) => return Ok(temporary),
+                Err(rootfs::Failure::Other(error)) => return Err(error),
+                Err(rootfs::Failure::Entries { layer }) => {
+                    let layer = &layers[layer];
+                    if !again.insert(&layer.diff_id) {
+                        return Err(Error::Damaged {
+                            path: layer.entries.clone(),
+                            why: "it cannot be read although it was just made".to_owned(),
+                        });
+                    }
+                    let staged = self.stage()?;
+                    layer::read_entries(&layer.tar, &staged)?;
+                    staged
+                        .entries
+                        .persist(&layer.entries)
+                        .map_err(|error| Error::write(&layer.entries)(error.error))?;
+                }
+            }
+        }
     }
 }
 

@@ -6,9 +6,9 @@ const CONFIG: &str =
 /// Brings an image of one layer into a store, as a pull does.
 fn add(store: &Arc<Store>, name: &str, content: &[u8]) -> Image {
     let diff_id = digest_of(content);
-    let layer = store.temporary().unwrap();
-    fs::write(&layer, content).unwrap();
-    store.put_layer(&diff_id, layer).unwrap();
+    let staged = store.stage().unwrap();
+    fs::write(&staged.tar, content).unwrap();
+    store.put_layer(&diff_id, staged).unwrap();
     let config = CONFIG.replace("DIFF", &diff_id);
     let id = digest_of(config.as_bytes());
     store.put_blob(&id, config.as_bytes()).unwrap();

@@ -5,6 +5,8 @@
 mod archive;
 #[path = "../../src/config.rs"]
 mod config;
+#[path = "../../src/entries.rs"]
+mod entries;
 #[path = "../../src/erofs/mod.rs"]
 mod erofs;
 #[path = "../../src/error.rs"]
@@ -15,6 +17,8 @@ mod layer;
 mod name;
 #[path = "../../src/pull.rs"]
 mod pull;
+#[path = "../../src/registry.rs"]
+mod registry;
 #[path = "../../src/rootfs.rs"]
 mod rootfs;
 #[path = "../../src/store.rs"]
@@ -25,7 +29,8 @@ mod tree;
 use config::ImageConfig;
 use error::Error;
 use name::Name;
-use store::{Image, Store};
+use registry::{Credentials, Registries};
+use store::{Image, Staged, Store, StoredLayer};
 
 #[path = "../bodies/mod.rs"]
 pub mod bodies;

@@ -6,7 +6,7 @@ use crate::archive::{Archive, EntryKind};
 use crate::layer::MAX_LAYER_BYTES;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom, Take};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Take};
 
 /// Some layers of the largest size that is allowed; what is sent counts, or its expansion.
 const MAX_ARCHIVE_BYTES: u64 = 4 * MAX_LAYER_BYTES;
@@ -103,9 +103,9 @@ impl Members {
     }
 }
 
-fn list(tar: impl Read + Seek) -> Result<BTreeMap<String, Member>, Error> {
+fn list(tar: impl BufRead) -> Result<BTreeMap<String, Member>, Error> {
     let bad = |error: crate::tree::TreeError| Error::Archive(error.to_string());
-    let mut archive = Archive::new(tar).map_err(bad)?;
+    let mut archive = Archive::new(tar);
     let mut by_name = BTreeMap::new();
     let mut members = 0;
     while let Some(entry) = archive.next_entry().map_err(bad)? {

@@ -14,7 +14,7 @@ pub(crate) use expand::expand;
 
 use crate::layer;
 use crate::store::{Named, Pin};
-use crate::{Error, Name, Progress, Store};
+use crate::{Error, Name, Progress, Staged, Store};
 use members::Members;
 use plan::{Planned, Source};
 use std::collections::BTreeMap;
@@ -38,9 +38,9 @@ pub struct Loaded {
 pub type Report = dyn Fn(Progress) + Send + Sync;
 
 /// What is verified and not yet published. The pins keep what the store already has of it.
-struct Staged {
+struct StagedImages {
     images: Vec<Planned>,
-    layers: BTreeMap<String, tempfile::TempPath>,
+    layers: BTreeMap<String, Staged>,
     _pins: Vec<Pin>,
 }
 
@@ -53,7 +53,7 @@ impl Store {
         report: Arc<Report>,
     ) -> Result<Vec<Loaded>, Error> {
         let store = Arc::clone(self);
-        let staged = tokio::task::spawn_blocking(move || store.stage(archive, &*report))
+        let staged = tokio::task::spawn_blocking(move || store.stage_archive(archive, &*report))
             .await
             .unwrap_or(Err(Error::Interrupted))?;
         let mut new = Vec::new();
@@ -68,7 +68,7 @@ impl Store {
         published
     }
 
-    fn stage(self: &Arc<Self>, archive: impl Read, report: &Report) -> Result<Staged, Error> {
+    fn stage_archive(self: &Arc<Self>, archive: impl Read, report: &Report) -> Result<StagedImages, Error> {
         let members = Members::spool(archive, self.temporary()?)?;
         let images = plan::plan(&members)?;
         let mut pins = Vec::new();
@@ -82,7 +82,7 @@ impl Store {
                 }
             }
         }
-        Ok(Staged {
+        Ok(StagedImages {
             images,
             layers,
             _pins: pins,
@@ -95,8 +95,8 @@ impl Store {
         diff_id: &str,
         source: &Source,
         report: &Report,
-    ) -> Result<tempfile::TempPath, Error> {
-        let temporary = self.temporary()?;
+    ) -> Result<Staged, Error> {
+        let staged = self.stage()?;
         let (slice, announced) = match source {
             Source::Blob { slice, announced, .. } => (*slice, Some(announced)),
             Source::Tar(slice) => (*slice, None),
@@ -110,10 +110,10 @@ impl Store {
             report,
         };
         let ingested = match source {
-            Source::Blob { compression, .. } => layer::ingest(reader, *compression, announced, &temporary)?,
+            Source::Blob { compression, .. } => layer::ingest(reader, *compression, announced, &staged)?,
             Source::Tar(_) => {
                 let plain = expand(reader)?;
-                layer::ingest(plain, layer::Compression::None, None, &temporary)?
+                layer::ingest(plain, layer::Compression::None, None, &staged)?
             }
         };
         if ingested.diff_id != diff_id {
@@ -128,23 +128,23 @@ impl Store {
             current: slice.bytes,
             total: slice.bytes,
         });
-        Ok(temporary)
+        Ok(staged)
     }
 
     /// First all images without names, so that a failure takes no name from another image.
     async fn publish_images(
         self: &Arc<Self>,
-        staged: Staged,
+        staged: StagedImages,
         now: i64,
         new: &mut Vec<String>,
     ) -> Result<Vec<Loaded>, Error> {
-        let Staged {
+        let StagedImages {
             images,
             layers,
             _pins,
         } = staged;
-        for (diff_id, temporary) in layers {
-            self.put_layer(&diff_id, temporary)?;
+        for (diff_id, layer) in layers {
+            self.put_layer(&diff_id, layer)?;
         }
         for image in &images {
             let manifest = image.manifest.bytes.as_deref();

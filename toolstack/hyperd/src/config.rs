@@ -1,7 +1,7 @@
 //! The config file: every key has a default, an unknown one is refused.
 
 use anyhow::{Context, ensure};
-use engine::{EngineConfig, GuestType};
+use engine::{EngineConfig, GuestType, RootForm};
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::io;
@@ -24,6 +24,7 @@ pub struct Config {
     pub guest_type: DefaultGuestType,
     pub memory: Size,
     pub disk: Size,
+    pub root_device: RootDevice,
     pub insecure_registries: Vec<String>,
     #[serde(deserialize_with = "duration")]
     pub stop_timeout: Duration,
@@ -44,6 +45,7 @@ impl Default for Config {
             guest_type: DefaultGuestType::Auto,
             memory: Size::from_mib(512),
             disk: Size::from_mib(10 << 10),
+            root_device: RootDevice::Linear,
             insecure_registries: Vec::new(),
             stop_timeout: Duration::from_secs(10),
             boot_timeout: Duration::from_secs(60),
@@ -59,6 +61,13 @@ pub enum DefaultGuestType {
     Auto,
     Pv,
     Pvh,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootDevice {
+    Linear,
+    Layers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -228,6 +237,10 @@ impl Config {
             },
             default_memory_mib: self.memory.mib(),
             disk_mib: self.disk.mib(),
+            root_form: match self.root_device {
+                RootDevice::Linear => RootForm::Linear,
+                RootDevice::Layers => RootForm::Layers,
+            },
             registries: engine::images::Registries {
                 insecure: self.insecure_registries.clone(),
             },
