@@ -32,7 +32,9 @@ pub enum Error {
         name: String,
         why: String,
     },
-    #[error("{what} has the digest {found}, not {expected}: the registry or the connection is at fault")]
+    #[error(
+        "{what} has the digest {found}, not {expected}: it was damaged, or is not what it was announced as"
+    )]
     Digest {
         what: String,
         expected: String,
@@ -61,6 +63,18 @@ pub enum Error {
         path: PathBuf,
         #[source]
         source: io::Error,
+    },
+    #[error("the archive is not understood: {0}")]
+    Archive(String),
+    #[error("the archive cannot be read")]
+    ArchiveRead(#[source] io::Error),
+    #[error("the archive cannot be written")]
+    ArchiveWrite(#[source] io::Error),
+    #[error("cannot fetch {url}")]
+    Fetch {
+        url: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error("conflict: {0}")]
     Conflict(String),

@@ -11,7 +11,7 @@ use std::path::Path;
 /// A layer that would be larger than this unpacked is refused.
 pub const MAX_LAYER_BYTES: u64 = 64 << 30;
 /// What a compressed byte may become: zstd's and gzip's best on real files is far below, bombs are far above.
-const MAX_EXPANSION: u64 = 1100;
+pub const MAX_EXPANSION: u64 = 1100;
 /// Decompressed, hashed and written at a time: it stays in the processor's cache meanwhile.
 const CHUNK_BYTES: usize = 256 << 10;
 
@@ -90,10 +90,24 @@ pub fn digest_hex(digest: &str) -> Result<&str, Error> {
 }
 
 /// Hashes and counts what is read through it.
-struct Hashed<R> {
+pub(crate) struct Hashed<R> {
     inner: R,
     hash: Sha256,
     bytes: u64,
+}
+
+impl<R> Hashed<R> {
+    pub fn new(inner: R) -> Self {
+        Self {
+            inner,
+            hash: Sha256::new(),
+            bytes: 0,
+        }
+    }
+
+    pub fn digest(self) -> String {
+        hex(self.hash.finalize().as_slice())
+    }
 }
 
 impl<R: Read> Read for Hashed<R> {
@@ -199,11 +213,7 @@ pub fn ingest(
     announced: Option<&Announced>,
     to: &Staged,
 ) -> Result<Ingested, Error> {
-    let mut source = Hashed {
-        inner: compressed,
-        hash: Sha256::new(),
-        bytes: 0,
-    };
+    let mut source = Hashed::new(compressed);
     let name = announced.map_or("of the stream", |announced| &announced.digest);
     let failed = |error: io::Error| corrupt(name, error.to_string());
     let expansion = |announced: &Announced| announced.bytes.saturating_mul(MAX_EXPANSION).max(1 << 20);
@@ -313,7 +323,7 @@ fn check<R>(announced: &Announced, source: Hashed<R>, diff_id: &str) -> Result<(
             found: found.to_owned(),
         }),
     };
-    let found = hex(source.hash.finalize().as_slice());
+    let found = source.digest();
     same("layer", &announced.digest, &found)?;
     same("unpacked layer", &announced.diff_id, diff_id)
 }

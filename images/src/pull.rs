@@ -17,8 +17,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 /// Manifests and configs larger than this are refused, as registries themselves do.
-const MAX_DOCUMENT_BYTES: usize = 4 << 20;
-const MAX_LAYERS: usize = 1024;
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 4 << 20;
+pub(crate) const MAX_LAYERS: usize = 1024;
 const PARALLEL_LAYERS: usize = 3;
 
 const ACCEPTED: &[&str] = &[
@@ -192,27 +192,12 @@ impl Pull<'_> {
 
     /// The manifest for this machine among those of an index.
     fn choose(&self, index: &ImageIndex) -> Result<String, Error> {
-        let fits = |descriptor: &&Descriptor| {
-            descriptor.platform().as_ref().is_some_and(|platform| {
-                *platform.os() == Os::Linux && *platform.architecture() == Arch::Amd64
-            })
-        };
-        match index.manifests().iter().find(fits) {
+        match for_this_machine(index) {
             Some(descriptor) => Ok(descriptor.digest().to_string()),
-            None => {
-                let platforms = index
-                    .manifests()
-                    .iter()
-                    .filter_map(|descriptor| descriptor.platform().as_ref());
-                let mut available: Vec<_> = platforms
-                    .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
-                    .collect();
-                available.truncate(20);
-                Err(Error::Platform {
-                    name: self.name.to_string(),
-                    available: available.join(", "),
-                })
-            }
+            None => Err(Error::Platform {
+                name: self.name.to_string(),
+                available: platforms(index),
+            }),
         }
     }
 
@@ -355,6 +340,29 @@ impl Pull<'_> {
             _ => unanswered(self.name.registry(), error),
         }
     }
+}
+
+/// The manifest for this machine among those of an index.
+pub(crate) fn for_this_machine(index: &ImageIndex) -> Option<&Descriptor> {
+    index.manifests().iter().find(|descriptor| {
+        descriptor
+            .platform()
+            .as_ref()
+            .is_some_and(|platform| *platform.os() == Os::Linux && *platform.architecture() == Arch::Amd64)
+    })
+}
+
+/// What an index has, for an error.
+pub(crate) fn platforms(index: &ImageIndex) -> String {
+    let platforms = index
+        .manifests()
+        .iter()
+        .filter_map(|descriptor| descriptor.platform().as_ref());
+    let available: Vec<_> = platforms
+        .take(20)
+        .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
+        .collect();
+    available.join(", ")
 }
 
 /// The document as an index, if it is one.

@@ -34,10 +34,14 @@ impl From<Credentials> for RegistryAuth {
     }
 }
 
+/// Which cryptography all connections use. Repeated calls are refused and mean nothing.
+pub(crate) fn use_ring() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 impl Registries {
     pub(crate) fn client(&self, registry: &str) -> Client {
-        // Repeated calls are refused and mean nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        use_ring();
         let plain = is_local(registry) || self.insecure.iter().any(|known| known == registry);
         Client::new(ClientConfig {
             protocol: if plain {

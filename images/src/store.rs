@@ -57,6 +57,8 @@ pub struct Image {
     pub config: ImageConfig,
     /// Bytes of its layers, unpacked.
     pub size: u64,
+    /// The same of each, from the lowest up.
+    pub layer_bytes: Vec<u64>,
 }
 
 /// The names that an image gets.
@@ -70,6 +72,15 @@ pub(crate) struct Named {
 }
 
 impl Named {
+    /// By people, not by a registry.
+    pub fn given(tags: Vec<String>, at: i64) -> Self {
+        Self {
+            tags,
+            digest: None,
+            at,
+        }
+    }
+
     /// As it was asked for, and as its registry calls it.
     pub fn pulled(name: &Name, digest: &str, at: i64) -> Self {
         Self {
@@ -308,14 +319,31 @@ impl Store {
         Ok(images)
     }
 
-    fn load(&self, record: Record) -> Result<Image, Error> {
-        let path = self.blob(&record.id)?;
+    /// A manifest or config as it was put there.
+    pub(crate) fn document(&self, digest: &str) -> Result<Vec<u8>, Error> {
+        let path = self.blob(digest)?;
         let bytes = fs::read(&path).map_err(Error::read(&path))?;
-        let configuration = parse_configuration(&bytes, &record.id)?;
-        let mut size = 0;
+        let found = digest_of(&bytes);
+        if found != digest {
+            return Err(Error::Digest {
+                what: path.display().to_string(),
+                expected: digest.to_owned(),
+                found,
+            });
+        }
+        Ok(bytes)
+    }
+
+    fn configuration(&self, id: &str) -> Result<ImageConfiguration, Error> {
+        parse_configuration(&self.document(id)?, id)
+    }
+
+    fn load(&self, record: Record) -> Result<Image, Error> {
+        let configuration = self.configuration(&record.id)?;
+        let mut layer_bytes = Vec::new();
         for diff_id in configuration.rootfs().diff_ids() {
             let path = self.layer(diff_id)?;
-            size += fs::metadata(&path).map_err(Error::read(&path))?.len();
+            layer_bytes.push(fs::metadata(&path).map_err(Error::read(&path))?.len());
         }
         Ok(Image {
             config: ImageConfig::from(&configuration),
@@ -325,7 +353,8 @@ impl Store {
             names: record.names,
             digests: record.digests,
             pulled_at: record.pulled_at,
-            size,
+            size: layer_bytes.iter().sum(),
+            layer_bytes,
         })
     }
 
@@ -389,14 +418,14 @@ impl Store {
         })
     }
 
-    /// Removes a name, and the image with its last one. `used` says who uses an image.
+    /// Removes a name, and the image with its last one, damaged or not. `used` says who uses an image.
     pub fn remove(
         &self,
         text: &str,
         force: bool,
         used: impl Fn(&str) -> Vec<String>,
     ) -> Result<Vec<Removed>, Error> {
-        let image = self.find(text)?;
+        let image = self.find_record(text)?;
         let shown = text
             .parse::<Name>()
             .map(|name| name.to_string())
@@ -441,18 +470,22 @@ impl Store {
         Ok(removed)
     }
 
-    /// Removes blobs, layers and root file systems that no image has; gives the diff_ids of removed layers.
+    /// Removes blobs, layers and root file systems that no image has; gives the diff_ids of removed layers. While the
+    /// config of an image cannot be read, every layer may be one of its own, so all of them stay.
     pub fn collect_garbage(&self) -> Result<Vec<String>, Error> {
         let records = self.references().images.clone();
-        let images = records.into_iter().map(|record| self.load(record));
-        // Of a damaged image it is not known what else belongs to it.
-        let images = images.collect::<Result<Vec<_>, _>>()?;
         let mut keep = BTreeSet::new();
-        for image in &images {
-            keep.insert(self.blob(&image.id)?);
-            keep.insert(self.blob(&image.manifest)?);
-            keep.insert(self.rootfs_path(image));
-            for diff_id in image.configuration.rootfs().diff_ids() {
+        let mut folders = vec!["blobs/sha256", "layers", "rootfs"];
+        for record in &records {
+            keep.insert(self.blob(&record.id)?);
+            keep.insert(self.blob(&record.manifest)?);
+            let Ok(configuration) = self.configuration(&record.id) else {
+                folders.truncate(1);
+                continue;
+            };
+            let diff_ids = configuration.rootfs().diff_ids();
+            keep.insert(self.rootfs_path(diff_ids));
+            for diff_id in diff_ids {
                 keep.insert(self.layer(diff_id)?);
                 keep.insert(self.entries(diff_id)?);
             }
@@ -460,7 +493,7 @@ impl Store {
         let mut removed = Vec::new();
         // Held until all is removed: a pull pins first and looks afterwards.
         let pinned = self.pinned();
-        for folder in ["blobs/sha256", "layers", "rootfs"] {
+        for folder in folders {
             let folder = self.root.join(folder);
             for entry in fs::read_dir(&folder).map_err(Error::read(&folder))?.flatten() {
                 let path = entry.path();
@@ -477,29 +510,30 @@ impl Store {
         Ok(removed)
     }
 
-    /// What stands for the image's root file system, in hexadecimal.
-    fn rootfs_id(image: &Image) -> String {
+    /// What stands for the root file system of these layers, in hexadecimal.
+    fn rootfs_id(diff_ids: &[String]) -> String {
         let mut key = ROOTFS_FORMAT.to_owned();
-        for diff_id in image.configuration.rootfs().diff_ids() {
+        for diff_id in diff_ids {
             key.push('\n');
             key.push_str(diff_id);
         }
         digest_of(key.as_bytes())["sha256:".len()..].to_owned()
     }
 
-    fn rootfs_path(&self, image: &Image) -> PathBuf {
-        let id = Self::rootfs_id(image);
+    fn rootfs_path(&self, diff_ids: &[String]) -> PathBuf {
+        let id = Self::rootfs_id(diff_ids);
         self.root.join("rootfs").join(format!("{id}.erofs"))
     }
 
     /// The image's root disk; its index is made if it is not there yet.
     pub async fn rootfs(self: &Arc<Self>, image: &Image) -> Result<RootDisk, Error> {
-        let path = self.rootfs_path(image);
-        let layers = image.configuration.rootfs().diff_ids().iter();
-        let layers = layers
+        let diff_ids = image.configuration.rootfs().diff_ids();
+        let path = self.rootfs_path(diff_ids);
+        let layers = diff_ids
+            .iter()
             .map(|diff_id| self.stored(diff_id))
             .collect::<Result<Vec<_>, Error>>()?;
-        let id = Self::rootfs_id(image);
+        let id = Self::rootfs_id(diff_ids);
         if path.exists() {
             return rootfs::disk(id, path, &layers);
         }
@@ -549,7 +583,7 @@ impl Store {
 }
 
 /// What goes with a name of an image: the name, and with a repository's last one its digests too, as with docker.
-fn without_name(image: &Image, name: &str) -> Vec<String> {
+fn without_name(image: &Record, name: &str) -> Vec<String> {
     let repository = |name: &str| name.parse().map(|name: Name| name.repository()).ok();
     let of = repository(name);
     let is_last = !image

@@ -66,6 +66,12 @@ pub enum Verb {
     Images(images::Args),
     /// Download an image from a registry
     Pull(pull::Args),
+    /// Save one or more images to a tar archive (streamed to STDOUT by default)
+    Save(save::Args),
+    /// Load an image from a tar archive or STDIN
+    Load(load::Args),
+    /// Import the contents from a tarball to create a filesystem image
+    Import(import::Args),
     /// Remove one or more images
     Rmi(rmi::Args),
     /// Authenticate to a registry
@@ -157,6 +163,12 @@ pub enum ImageGroup {
     Ls(images::Args),
     /// Download an image from a registry
     Pull(pull::Args),
+    /// Save one or more images to a tar archive (streamed to STDOUT by default)
+    Save(save::Args),
+    /// Load an image from a tar archive or STDIN
+    Load(load::Args),
+    /// Import the contents from a tarball to create a filesystem image
+    Import(import::Args),
     /// Remove one or more images
     #[command(visible_alias = "remove")]
     Rm(rmi::Args),

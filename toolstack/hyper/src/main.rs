@@ -21,6 +21,7 @@ mod template;
 mod terminal;
 mod time;
 mod units;
+mod upload;
 mod verbs;
 
 use std::sync::Arc;
@@ -79,6 +80,9 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Container(verb) => container(&client, *verb).await,
         Verb::Images(args) => images::run(&client, args).await,
         Verb::Pull(args) => pull::run(&client, args).await,
+        Verb::Save(args) => save::run(&client, args).await,
+        Verb::Load(args) => load::run(&client, args).await,
+        Verb::Import(args) => import::run(&client, args).await,
         Verb::Rmi(args) => rmi::run(&client, args).await,
         Verb::Login(args) => login::run(&client, args).await,
         Verb::Logout(args) => logout::run(&args),
@@ -97,6 +101,9 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Image(group) => match group {
             ImageGroup::Ls(args) => images::run(&client, args).await,
             ImageGroup::Pull(args) => pull::run(&client, args).await,
+            ImageGroup::Save(args) => save::run(&client, args).await,
+            ImageGroup::Load(args) => load::run(&client, args).await,
+            ImageGroup::Import(args) => import::run(&client, args).await,
             ImageGroup::Rm(args) => rmi::run(&client, args).await,
             ImageGroup::Verify(args) => verify::run(&client, args).await,
             ImageGroup::Prune(args) => prune_images::run(&client, args).await,

@@ -1,11 +1,15 @@
 //! Images and where they come from.
 
+mod body;
+pub mod import;
 pub mod inspect;
 pub mod list;
+pub mod load;
 pub mod login;
 mod progress;
 pub mod pull;
 pub mod remove;
+pub mod save;
 
 use crate::api::Call;
 use crate::error::{Answer, ApiError};

@@ -17,9 +17,6 @@ use std::sync::Arc;
 use tokio_util::task::AbortOnDropHandle;
 
 pub async fn create(call: &Call) -> Answer {
-    if call.query.text("fromSrc").is_some() {
-        return Err(ApiError::unsupported("importing an image from a file"));
-    }
     check_platform(call.query.text("platform"))?;
     let image = call
         .query
