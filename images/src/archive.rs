@@ -5,7 +5,8 @@
 //! the tar, and what would be misread is refused (sparse files).
 
 use crate::tree::TreeError;
-use std::io::{self, Read, Seek, SeekFrom};
+use serde::{Deserialize, Serialize};
+use std::io::{self, BufRead};
 
 pub const BLOCK_BYTES: u64 = 512;
 /// An extension header: long names and all extended attributes of one file.
@@ -16,7 +17,7 @@ const MAX_XATTRS: usize = 256;
 const MAX_XATTR_NAME_BYTES: usize = 255;
 
 /// What an entry is; `File` also stands for what has a file's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EntryKind {
     File,
     HardLink,
@@ -27,7 +28,7 @@ pub enum EntryKind {
     Fifo,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub kind: EntryKind,
     pub path: Vec<u8>,
@@ -42,6 +43,8 @@ pub struct Entry {
     /// Where a file's bytes are in the tar, and how many.
     pub offset: u64,
     pub bytes: u64,
+    /// The tar has all of its last block, and zeros behind it.
+    pub filled: bool,
 }
 
 /// What extension headers say about the entry behind them.
@@ -57,11 +60,11 @@ struct Extensions {
     sparse: bool,
 }
 
+/// A tar that is read once, from its beginning.
 pub struct Archive<R> {
     tar: R,
-    /// Where the next header is.
+    /// What is read next.
     at: u64,
-    bytes: u64,
 }
 
 fn bad(why: impl Into<String>) -> TreeError {
@@ -76,11 +79,9 @@ pub fn show(path: &[u8]) -> String {
     String::from_utf8_lossy(&path[..path.len().min(200)]).into_owned()
 }
 
-impl<R: Read + Seek> Archive<R> {
-    pub fn new(mut tar: R) -> Result<Self, TreeError> {
-        let bytes = tar.seek(SeekFrom::End(0)).map_err(unreadable)?;
-        tar.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-        Ok(Self { tar, at: 0, bytes })
+impl<R: BufRead> Archive<R> {
+    pub fn new(tar: R) -> Self {
+        Self { tar, at: 0 }
     }
 
     /// The next entry; `None` at the end.
@@ -110,15 +111,12 @@ impl<R: Read + Seek> Archive<R> {
 
     /// The next header, verified; `None` at the end.
     fn header(&mut self) -> Result<Option<Header>, TreeError> {
-        if self.at == self.bytes {
-            return Ok(None);
-        }
         let mut header = Header([0; BLOCK_BYTES as usize]);
-        if self.bytes - self.at < BLOCK_BYTES {
-            return Err(bad("it is cut off"));
+        match self.read(&mut header.0)? {
+            0 => return Ok(None),
+            all if all == header.0.len() => {}
+            _ => return Err(bad("it is cut off")),
         }
-        self.tar.read_exact(&mut header.0).map_err(unreadable)?;
-        self.at += BLOCK_BYTES;
         if header.0.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
@@ -128,27 +126,56 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Some(header))
     }
 
-    /// Steps over so many bytes of data, which must be there.
-    fn step_over(&mut self, size: u64) -> Result<u64, TreeError> {
-        let from = self.at;
-        let left = self.bytes - from;
-        if size > left {
-            return Err(bad("it is cut off"));
+    /// Reads so many bytes, or what there is.
+    fn read(&mut self, to: &mut [u8]) -> Result<usize, TreeError> {
+        let mut done = 0;
+        while done < to.len() {
+            match self.tar.read(&mut to[done..]) {
+                Ok(0) => break,
+                Ok(length) => done += length,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(error)),
+            }
         }
-        // The padding may be missing at the very end.
-        self.at += size.next_multiple_of(BLOCK_BYTES).min(left);
-        Ok(from)
+        self.at += done as u64;
+        Ok(done)
+    }
+
+    /// Steps over so many bytes of data, which must be there.
+    fn step_over(&mut self, size: u64) -> Result<(), TreeError> {
+        let mut left = size;
+        while left > 0 {
+            let there = match self.tar.fill_buf() {
+                Ok([]) => return Err(bad("it is cut off")),
+                Ok(buffer) => buffer.len(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(unreadable(error)),
+            };
+            let step = left.min(there as u64);
+            self.tar.consume(step as usize);
+            self.at += step;
+            left -= step;
+        }
+        Ok(())
+    }
+
+    /// Steps to the next block and says whether all behind the data is there and zero. At the very end it may be missing.
+    fn padding(&mut self) -> Result<bool, TreeError> {
+        let mut padding = [0; BLOCK_BYTES as usize];
+        let wanted = (self.at.next_multiple_of(BLOCK_BYTES) - self.at) as usize;
+        let found = self.read(&mut padding[..wanted])?;
+        Ok(found == wanted && padding[..found].iter().all(|byte| *byte == 0))
     }
 
     fn extension(&mut self, size: u64) -> Result<Vec<u8>, TreeError> {
         if size > MAX_EXTENSION_BYTES {
             return Err(bad(format!("an extension header of {size} bytes is too long")));
         }
-        let from = self.step_over(size)?;
         let mut bytes = vec![0; size as usize];
-        self.tar.read_exact(&mut bytes).map_err(unreadable)?;
-        let padding = (self.at - from - size).cast_signed();
-        self.tar.seek_relative(padding).map_err(unreadable)?;
+        if self.read(&mut bytes)? < bytes.len() {
+            return Err(bad("it is cut off"));
+        }
+        self.padding()?;
         Ok(bytes)
     }
 
@@ -187,9 +214,12 @@ impl<R: Read + Seek> Archive<R> {
         } else {
             0
         };
-        let offset = self.step_over(bytes)?;
-        let step = (self.at - offset).cast_signed();
-        self.tar.seek_relative(step).map_err(unreadable)?;
+        let offset = self.at;
+        if offset.checked_add(bytes).is_none() {
+            return Err(bad("it is cut off"));
+        }
+        self.step_over(bytes)?;
+        let filled = self.padding()?;
         let device = match kind {
             EntryKind::Character | EntryKind::Block => (field(329..337)? as u32, field(337..345)? as u32),
             _ => (0, 0),
@@ -220,6 +250,7 @@ impl<R: Read + Seek> Archive<R> {
             xattrs: extensions.xattrs,
             offset,
             bytes,
+            filled,
             path,
         })
     }

@@ -44,7 +44,7 @@ pub(crate) fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 fn read(parts: &[Vec<u8>]) -> Result<Vec<Entry>, TreeError> {
-    let mut archive = Archive::new(Cursor::new(parts.concat()))?;
+    let mut archive = Archive::new(Cursor::new(parts.concat()));
     let mut entries = Vec::new();
     while let Some(entry) = archive.next_entry()? {
         entries.push(entry);

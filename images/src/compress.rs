@@ -56,7 +56,7 @@ pub(crate) fn gzip(tar: &Path, diff_id: &str, to: &Path) -> Result<Form, Error> 
         encoder.write_all(&buffer[..length]).map_err(Error::write(to))?;
     }
     if hex(hash.finalize().as_slice()) != diff_id {
-        return Err(Error::Damaged(format!("layer {diff_id}")));
+        return Err(Error::DamagedContent(format!("layer {diff_id}")));
     }
     let mut packed = encoder.finish().map_err(Error::write(to))?;
     packed.flush().map_err(Error::write(to))?;
@@ -93,6 +93,6 @@ mod tests {
         assert_eq!(unpacked, plain);
         std::fs::write(path("tar"), &plain[1..]).unwrap();
         let damaged = gzip(&path("tar"), &diff_id, &path("3"));
-        assert!(matches!(damaged, Err(Error::Damaged(_))));
+        assert!(matches!(damaged, Err(Error::DamagedContent(_))));
     }
 }

@@ -27,7 +27,7 @@ pub enum Error {
     #[error("the certificate {path} is not understood: {why}")]
     Certificate { path: PathBuf, why: String },
     #[error("{0} is damaged: see hyper image verify, and pull the image again")]
-    Damaged(String),
+    DamagedContent(String),
     #[error("{0} refused the login: unauthorized: incorrect username or password")]
     LoginRefused(String),
     #[error("cannot reach the registry {registry}")]
@@ -48,7 +48,9 @@ pub enum Error {
         name: String,
         why: String,
     },
-    #[error("{what} has the digest {found}, not {expected}: the registry or the connection is at fault")]
+    #[error(
+        "{what} has the digest {found}, not {expected}: it was damaged, or is not what it was announced as"
+    )]
     Digest {
         what: String,
         expected: String,
@@ -64,6 +66,8 @@ pub enum Error {
     MediaType(String),
     #[error("layer {layer} is corrupt: {why}")]
     Layer { layer: String, why: String },
+    #[error("{path} is damaged: {why}; pull the image again")]
+    Damaged { path: PathBuf, why: String },
     #[error("cannot write {path}")]
     Write {
         path: PathBuf,
@@ -75,6 +79,18 @@ pub enum Error {
         path: PathBuf,
         #[source]
         source: io::Error,
+    },
+    #[error("the archive is not understood: {0}")]
+    Archive(String),
+    #[error("the archive cannot be read")]
+    ArchiveRead(#[source] io::Error),
+    #[error("the archive cannot be written")]
+    ArchiveWrite(#[source] io::Error),
+    #[error("cannot fetch {url}")]
+    Fetch {
+        url: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     #[error("conflict: {0}")]
     Conflict(String),

@@ -1,15 +1,19 @@
-//! One layer on its way into the store: two digests, decompression and writing in a single pass.
+//! One layer on its way into the store: decompression, two digests, writing and reading of its entries in a single pass.
 
-use crate::Error;
+use crate::entries::{self, Failure};
+use crate::tree::TreeError;
+use crate::{Error, Staged};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufWriter, Read, Write};
 use std::path::Path;
 
 /// A layer that would be larger than this unpacked is refused.
 pub const MAX_LAYER_BYTES: u64 = 64 << 30;
 /// What a compressed byte may become: zstd's and gzip's best on real files is far below, bombs are far above.
-const MAX_EXPANSION: u64 = 1100;
+pub const MAX_EXPANSION: u64 = 1100;
+/// Decompressed, hashed and written at a time: it stays in the processor's cache meanwhile.
+const CHUNK_BYTES: usize = 256 << 10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
@@ -86,10 +90,24 @@ pub fn digest_hex(digest: &str) -> Result<&str, Error> {
 }
 
 /// Hashes and counts what is read through it.
-struct Hashed<R> {
+pub(crate) struct Hashed<R> {
     inner: R,
     hash: Sha256,
     bytes: u64,
+}
+
+impl<R> Hashed<R> {
+    pub fn new(inner: R) -> Self {
+        Self {
+            inner,
+            hash: Sha256::new(),
+            bytes: 0,
+        }
+    }
+
+    pub fn digest(self) -> String {
+        hex(self.hash.finalize().as_slice())
+    }
 }
 
 impl<R: Read> Read for Hashed<R> {
@@ -101,70 +119,192 @@ impl<R: Read> Read for Hashed<R> {
     }
 }
 
-/// Reads a compressed layer and writes it decompressed to `to`. Both digests must be what was announced.
+/// What comes out of decompression: hashed and written as it is read.
+struct Unpacked<'a, R> {
+    from: R,
+    chunk: Vec<u8>,
+    /// What of the chunk is filled, and what of it was consumed.
+    filled: usize,
+    consumed: usize,
+    hash: Sha256,
+    bytes: u64,
+    limit: u64,
+    name: &'a str,
+    file: File,
+    path: &'a Path,
+    /// Why no more was read, while whoever reads was told of an I/O error only.
+    failed: Option<Error>,
+}
+
+impl<R: Read> Unpacked<'_, R> {
+    /// Gets the next chunk; an empty one is the end.
+    fn advance(&mut self) -> Result<(), Error> {
+        (self.filled, self.consumed) = (0, 0);
+        let length = loop {
+            match self.from.read(&mut self.chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other.map_err(|error| corrupt(self.name, error.to_string()))?,
+            }
+        };
+        self.bytes += length as u64;
+        if self.bytes > self.limit {
+            return Err(Error::Limit {
+                what: format!("layer {}", self.name),
+                limit: format!("{} bytes", self.limit),
+            });
+        }
+        self.hash.update(&self.chunk[..length]);
+        self.file
+            .write_all(&self.chunk[..length])
+            .map_err(Error::write(self.path))?;
+        self.filled = length;
+        Ok(())
+    }
+
+    /// Reads what is left.
+    fn drain(&mut self) -> Result<(), Error> {
+        match self.failed.take() {
+            Some(error) => return Err(error),
+            None => self.advance()?,
+        }
+        while self.filled > 0 {
+            self.advance()?;
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Read for Unpacked<'_, R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(to)?;
+        self.consume(length);
+        Ok(length)
+    }
+}
+
+impl<R: Read> BufRead for Unpacked<'_, R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.consumed == self.filled
+            && let Err(error) = self.advance()
+        {
+            self.failed = Some(error);
+            return Err(io::Error::other("the layer cannot be read"));
+        }
+        Ok(&self.chunk[self.consumed..self.filled])
+    }
+
+    fn consume(&mut self, length: usize) {
+        self.consumed += length;
+    }
+}
+
+fn corrupt(layer: &str, why: String) -> Error {
+    Error::Layer {
+        layer: layer.to_owned(),
+        why,
+    }
+}
+
+/// Reads a compressed layer and stages it decompressed. Both digests must be what was announced, and its tar one that
+/// can be read.
 pub fn ingest(
     compressed: impl Read,
     compression: Compression,
     announced: Option<&Announced>,
-    to: &Path,
+    to: &Staged,
 ) -> Result<Ingested, Error> {
-    let mut source = Hashed {
-        inner: compressed,
-        hash: Sha256::new(),
-        bytes: 0,
-    };
+    let mut source = Hashed::new(compressed);
     let name = announced.map_or("of the stream", |announced| &announced.digest);
-    let corrupt = |error: io::Error| Error::Layer {
-        layer: name.to_owned(),
-        why: error.to_string(),
-    };
-    let file = File::create(to).map_err(Error::write(to))?;
-    let mut writer = BufWriter::with_capacity(1 << 20, file);
-    let mut hash = Sha256::new();
+    let failed = |error: io::Error| corrupt(name, error.to_string());
     let expansion = |announced: &Announced| announced.bytes.saturating_mul(MAX_EXPANSION).max(1 << 20);
     let limit = announced.map_or(MAX_LAYER_BYTES, |announced| {
         MAX_LAYER_BYTES.min(expansion(announced))
     });
-    let mut total = 0_u64;
-    {
-        let mut decompressed: Box<dyn Read + '_> = match compression {
-            Compression::None => Box::new(&mut source),
-            Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(&mut source)),
-            Compression::Zstd => Box::new(zstd::Decoder::new(&mut source).map_err(corrupt)?),
-        };
-        let mut buffer = vec![0; 256 << 10];
-        loop {
-            let length = match decompressed.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(length) => length,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(corrupt(error)),
-            };
-            total += length as u64;
-            if total > limit {
-                return Err(Error::Limit {
-                    what: format!("layer {name}"),
-                    limit: format!("{limit} bytes"),
-                });
-            }
-            hash.update(&buffer[..length]);
-            writer.write_all(&buffer[..length]).map_err(Error::write(to))?;
-        }
-    }
+    let decompressed: Box<dyn Read + '_> = match compression {
+        Compression::None => Box::new(&mut source),
+        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(&mut source)),
+        Compression::Zstd => Box::new(zstd::Decoder::new(&mut source).map_err(failed)?),
+    };
+    let staged = stage(decompressed, limit, name, to)?;
     // What stands behind the compressed stream belongs to the digest too.
-    io::copy(&mut source, &mut io::sink()).map_err(corrupt)?;
-    let diff_id = hex(hash.finalize().as_slice());
+    io::copy(&mut source, &mut io::sink()).map_err(failed)?;
     if let Some(announced) = announced {
-        check(announced, source, &diff_id)?;
+        check(announced, source, &staged.diff_id)?;
     }
-    let file = writer
-        .into_inner()
-        .map_err(|error| Error::write(to)(error.into_error()))?;
-    file.sync_data().map_err(Error::write(to))?;
+    let writer = staged.entries.map_err(|error| corrupt(name, error.to_string()))?;
+    finish(writer, staged.bytes, to)?;
+    staged.file.sync_data().map_err(Error::write(&*to.tar))?;
     Ok(Ingested {
-        diff_id,
-        bytes: total,
+        diff_id: staged.diff_id,
+        bytes: staged.bytes,
     })
+}
+
+/// A layer that was written and read to its end.
+struct Written {
+    file: File,
+    diff_id: String,
+    bytes: u64,
+    /// Or why it is no tar that can be read: whether it is the one that was announced says whose fault that is.
+    entries: Result<EntriesWriter, TreeError>,
+}
+
+fn stage(decompressed: impl Read, limit: u64, name: &str, to: &Staged) -> Result<Written, Error> {
+    let mut tar = Unpacked {
+        from: decompressed,
+        chunk: vec![0; CHUNK_BYTES],
+        filled: 0,
+        consumed: 0,
+        hash: Sha256::new(),
+        bytes: 0,
+        limit,
+        name,
+        file: File::create(&to.tar).map_err(Error::write(&*to.tar))?,
+        path: &to.tar,
+        failed: None,
+    };
+    let entries = match write_entries(&mut tar, to) {
+        Ok(writer) => Ok(writer),
+        Err(Failure::Tar(error)) => Err(error),
+        Err(Failure::Write(error)) => return Err(Error::write(&*to.entries)(error)),
+    };
+    tar.drain()?;
+    Ok(Written {
+        diff_id: hex(tar.hash.finalize().as_slice()),
+        file: tar.file,
+        bytes: tar.bytes,
+        entries,
+    })
+}
+
+type EntriesWriter = entries::Writer<BufWriter<File>>;
+
+fn write_entries(tar: &mut impl BufRead, to: &Staged) -> Result<EntriesWriter, Failure> {
+    let mut writer = File::create(&to.entries)
+        .and_then(|file| entries::Writer::new(BufWriter::new(file)))
+        .map_err(Failure::Write)?;
+    entries::copy(tar, &mut writer)?;
+    Ok(writer)
+}
+
+/// Makes the entries of a layer of the store again.
+pub fn read_entries(tar: &Path, to: &Staged) -> Result<(), Error> {
+    let file = File::open(tar).map_err(Error::read(tar))?;
+    let bytes = file.metadata().map_err(Error::read(tar))?.len();
+    let mut reader = io::BufReader::with_capacity(CHUNK_BYTES, file);
+    let writer = write_entries(&mut reader, to).map_err(|failure| match failure {
+        Failure::Tar(error) => corrupt(&tar.display().to_string(), error.to_string()),
+        Failure::Write(error) => Error::write(&*to.entries)(error),
+    })?;
+    finish(writer, bytes, to)
+}
+
+fn finish(writer: EntriesWriter, tar_bytes: u64, to: &Staged) -> Result<(), Error> {
+    writer
+        .finish(tar_bytes)
+        .and_then(|writer| writer.into_inner().map_err(io::IntoInnerError::into_error))
+        .and_then(|file| file.sync_data())
+        .map_err(Error::write(&*to.entries))
 }
 
 fn check<R>(announced: &Announced, source: Hashed<R>, diff_id: &str) -> Result<(), Error> {
@@ -183,7 +323,7 @@ fn check<R>(announced: &Announced, source: Hashed<R>, diff_id: &str) -> Result<(
             found: found.to_owned(),
         }),
     };
-    let found = hex(source.hash.finalize().as_slice());
+    let found = source.digest();
     same("layer", &announced.digest, &found)?;
     same("unpacked layer", &announced.diff_id, diff_id)
 }
@@ -191,11 +331,21 @@ fn check<R>(announced: &Announced, source: Hashed<R>, diff_id: &str) -> Result<(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::archive::tests::member;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(bytes).unwrap();
         encoder.finish().unwrap()
+    }
+
+    /// A staged layer in a folder of its own.
+    fn staged() -> Staged {
+        let path = || tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        Staged {
+            tar: path(),
+            entries: path(),
+        }
     }
 
     fn try_ingest(
@@ -205,19 +355,23 @@ mod tests {
         bytes: u64,
         diff: &str,
     ) -> Result<Vec<u8>, Error> {
-        let dir = tempfile::tempdir().unwrap();
-        let to = dir.path().join("layer");
+        let to = staged();
         let announced = Announced {
             digest: digest.to_owned(),
             bytes,
             diff_id: diff.to_owned(),
         };
-        ingest(packed, compression, Some(&announced), &to).map(|_| std::fs::read(&to).unwrap())
+        ingest(packed, compression, Some(&announced), &to).map(|_| std::fs::read(&to.tar).unwrap())
     }
 
     #[test]
     fn both_digests_are_verified() {
-        let plain = b"some layer".repeat(1000);
+        let plain = [
+            member(b"file", b'0', &b"some layer".repeat(100_000), b""),
+            vec![0; 1024],
+            b"behind its end".to_vec(),
+        ]
+        .concat();
         for (packed, compression) in [
             (gzip(&plain), Compression::Gzip),
             (zstd::encode_all(&plain[..], 3).unwrap(), Compression::Zstd),
@@ -257,6 +411,17 @@ mod tests {
             &digest_of(b""),
         );
         assert!(matches!(result, Err(Error::Limit { .. })), "{result:?}");
+    }
+
+    #[test]
+    fn what_is_no_tar_is_refused_and_a_wrong_digest_told_first() {
+        let plain = b"no tar".repeat(1000);
+        let (digest, size) = (digest_of(&plain), plain.len() as u64);
+        let result = try_ingest(&plain, Compression::None, &digest, size, &digest);
+        assert!(matches!(result, Err(Error::Layer { .. })), "{result:?}");
+        let wrong = digest_of(b"other");
+        let result = try_ingest(&plain, Compression::None, &wrong, size, &wrong);
+        assert!(matches!(result, Err(Error::Digest { .. })), "{result:?}");
     }
 
     #[test]

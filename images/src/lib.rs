@@ -8,10 +8,13 @@
 mod archive;
 mod compress;
 mod config;
+mod entries;
 mod erofs;
 mod error;
 mod forms;
+mod import;
 mod layer;
+mod load;
 mod local;
 mod manifest;
 mod name;
@@ -19,17 +22,25 @@ mod pull;
 mod push;
 mod registry;
 mod rootfs;
+mod save;
 mod store;
 mod tree;
+mod usage;
 mod verify;
 
 pub use config::ImageConfig;
 pub use error::Error;
+pub use import::fetch;
+pub use load::{Loaded, Report};
 pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;
 pub use registry::{Credentials, Found, Mirror, Registries, Retry};
+pub use rootfs::RootDisk;
+pub use save::Export;
 pub use store::{Image, Removed, Store};
+pub(crate) use store::{Staged, StoredLayer};
+pub use usage::Usage;
 pub use verify::Verified;
 
 #[cfg(test)]

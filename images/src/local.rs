@@ -1,15 +1,14 @@
 //! Images that come from no registry: layers from a stream of tar, and images made of layers of the store.
 
 use crate::layer::{self, Compression, digest_of};
+use crate::load::expand;
 use crate::store::{Named, Pin, parse_configuration};
 use crate::{Error, Image, Name, Store};
 use oci_spec::image::{DescriptorBuilder, Digest, ImageManifestBuilder, MediaType};
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// More than the longest of the beginnings that tell how a stream is compressed.
-const MAGIC_BYTES: usize = 6;
 const SCHEMA_VERSION: u32 = 2;
 
 /// A layer of the store that no image may have yet; it is kept while this is.
@@ -23,21 +22,12 @@ pub struct AddedLayer {
 impl Store {
     /// Takes a layer: a tar, plain or compressed with gzip or zstd. It is checked like one of a registry, except that
     /// nobody has said which digest it has.
-    pub fn add_layer(self: &Arc<Self>, mut from: impl Read) -> Result<AddedLayer, Error> {
-        let mut magic = Vec::new();
-        from.by_ref()
-            .take(MAGIC_BYTES as u64)
-            .read_to_end(&mut magic)
-            .map_err(|error| Error::Layer {
-                layer: "of the stream".to_owned(),
-                why: error.to_string(),
-            })?;
-        let compression = Compression::of_stream(&magic)?;
-        let temporary = self.temporary()?;
-        let added = layer::ingest(Cursor::new(magic).chain(from), compression, None, &temporary)?;
+    pub fn add_layer(self: &Arc<Self>, from: impl Read) -> Result<AddedLayer, Error> {
+        let staged = self.stage()?;
+        let added = layer::ingest(expand(from)?, Compression::None, None, &staged)?;
         let pin = self.pin(&[], std::slice::from_ref(&added.diff_id))?;
         if !self.layer(&added.diff_id)?.exists() {
-            self.put_layer(&added.diff_id, temporary)?;
+            self.put_layer(&added.diff_id, staged)?;
         }
         Ok(AddedLayer {
             diff_id: added.diff_id,
@@ -47,7 +37,7 @@ impl Store {
     }
 
     /// Makes an image of a config, whose layers are in the store, and gives it names; each is taken from whatever had
-    /// it. The root file system is made, too.
+    /// it. The root file system is made, too, before any name is.
     pub async fn add_image(
         self: &Arc<Self>,
         config: &[u8],
@@ -55,42 +45,48 @@ impl Store {
         now: i64,
     ) -> Result<Image, Error> {
         let id = digest_of(config);
+        self.add_nameless(config, None, now).await?;
+        let image = self.find(&id)?;
+        let tags = names.iter().map(Name::to_string).collect();
+        self.register(&id, &image.manifest, Named::given(tags, now))?;
+        self.find(&id)
+    }
+
+    /// The same without names, with a manifest that has come with it or one of ours. Says whether the store did not
+    /// have it; if it had, its manifest stays: what a registry calls it is worth more than what we do.
+    pub(crate) async fn add_nameless(
+        self: &Arc<Self>,
+        config: &[u8],
+        manifest: Option<&[u8]>,
+        now: i64,
+    ) -> Result<bool, Error> {
+        let id = digest_of(config);
         let configuration = parse_configuration(config, &id)?;
-        let manifest = self.manifest_of(config, configuration.rootfs().diff_ids())?;
+        let diff_ids = configuration.rootfs().diff_ids();
+        let manifest = match manifest {
+            Some(manifest) => manifest.to_vec(),
+            None => self.manifest_of(config, diff_ids)?,
+        };
         let manifest_digest = digest_of(&manifest);
-        let _pin = self.pin(&[&id, &manifest_digest], configuration.rootfs().diff_ids())?;
+        let _pin = self.pin(&[&id, &manifest_digest], diff_ids)?;
         let known = self.find(&id).ok();
         self.put_blob(&id, config)?;
-        let manifest_digest = match &known {
-            // What a registry calls it is worth more than what we do.
-            Some(known) => known.manifest.clone(),
-            None => {
-                self.put_blob(&manifest_digest, &manifest)?;
-                manifest_digest
-            }
-        };
-        let tags = names.iter().map(Name::to_string).collect();
-        self.register(
-            &id,
-            &manifest_digest,
-            Named {
-                tags,
-                digest: None,
-                at: now,
-            },
-        )?;
-        let image = self.find(&id)?;
-        if let Err(error) = self.rootfs(&image).await {
-            if known.is_none() {
-                let _ = self.remove(&id, true, |_| Vec::new());
-            }
-            return Err(error);
+        if known.is_none() {
+            self.put_blob(&manifest_digest, &manifest)?;
+            self.register(&id, &manifest_digest, Named::given(Vec::new(), now))?;
         }
-        Ok(image)
+        let made = match self.find(&id) {
+            Ok(image) => self.rootfs(&image).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if made.is_err() && known.is_none() {
+            let _ = self.remove(&id, true, |_| Vec::new());
+        }
+        made.map(|()| known.is_none())
     }
 
     /// A manifest whose layers are the tars as the store has them.
-    fn manifest_of(&self, config: &[u8], diff_ids: &[String]) -> Result<Vec<u8>, Error> {
+    pub(crate) fn manifest_of(&self, config: &[u8], diff_ids: &[String]) -> Result<Vec<u8>, Error> {
         let malformed = |why: String| Error::Malformed {
             what: "config",
             name: digest_of(config),

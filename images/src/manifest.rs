@@ -15,29 +15,38 @@ pub(crate) fn index(bytes: &[u8]) -> Option<ImageIndex> {
     serde_json::from_value(value).ok()
 }
 
-/// The digest of the manifest for this machine among those of an index; `name` is what the error says.
+/// The digest of the manifest for this machine among those of an index.
 pub(crate) fn choose(index: &ImageIndex, name: &str) -> Result<String, Error> {
-    let fits = |descriptor: &&Descriptor| {
+    match for_this_machine(index) {
+        Some(descriptor) => Ok(descriptor.digest().to_string()),
+        None => Err(Error::Platform {
+            name: name.to_owned(),
+            available: platforms(index),
+        }),
+    }
+}
+
+/// The manifest for this machine among those of an index.
+pub(crate) fn for_this_machine(index: &ImageIndex) -> Option<&Descriptor> {
+    index.manifests().iter().find(|descriptor| {
         descriptor
             .platform()
             .as_ref()
             .is_some_and(|platform| *platform.os() == Os::Linux && *platform.architecture() == Arch::Amd64)
-    };
-    if let Some(descriptor) = index.manifests().iter().find(fits) {
-        return Ok(descriptor.digest().to_string());
-    }
+    })
+}
+
+/// What an index has, for an error.
+pub(crate) fn platforms(index: &ImageIndex) -> String {
     let platforms = index
         .manifests()
         .iter()
         .filter_map(|descriptor| descriptor.platform().as_ref());
-    let mut available: Vec<_> = platforms
+    let available: Vec<_> = platforms
+        .take(20)
         .map(|platform| format!("{}/{}", platform.os(), platform.architecture()))
         .collect();
-    available.truncate(20);
-    Err(Error::Platform {
-        name: name.to_owned(),
-        available: available.join(", "),
-    })
+    available.join(", ")
 }
 
 /// What a manifest is sent as: what it says of itself, or what its config tells.

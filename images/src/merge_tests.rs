@@ -2,12 +2,11 @@
 
 use crate::archive::tests::{member, pax};
 use crate::fuzz_tests::bodies::erofs::What;
-use crate::fuzz_tests::bodies::tree::{listing, read, root};
+use crate::fuzz_tests::bodies::tree::{apply, listing, read, root};
 use crate::tree::{Kind, NodeId, ROOT, Tree};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use std::io::Cursor;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Item {
@@ -122,7 +121,7 @@ fn make_parents(tree: &mut BTreeMap<String, String>, name: &str) {
 fn merged(layers: &[Vec<u8>]) -> Option<(Tree, BTreeMap<String, String>)> {
     let mut tree = Tree::default();
     for (index, layer) in layers.iter().enumerate() {
-        tree.apply(index, Cursor::new(layer)).ok()?;
+        apply(&mut tree, index, layer).ok()?;
     }
     let mut found = BTreeMap::new();
     list(&tree, layers, ROOT, "", &mut found);
@@ -138,7 +137,9 @@ fn list(tree: &Tree, layers: &[Vec<u8>], at: NodeId, path: &str, found: &mut BTr
         let node = &tree.nodes[child.node];
         let shown = match &node.kind {
             Kind::Directory(_) => format!("{:o}", node.meta.mode),
-            Kind::File { layer, offset, bytes } => {
+            Kind::File {
+                layer, offset, bytes, ..
+            } => {
                 let (offset, bytes) = (*offset as usize, *bytes as usize);
                 format!(
                     "={}",

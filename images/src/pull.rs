@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
-const MAX_LAYERS: usize = 1024;
+pub(crate) const MAX_LAYERS: usize = 1024;
 pub(crate) const PARALLEL_LAYERS: usize = 3;
 
 /// How a pull or a push comes along. Layers are named by the digest of what is transferred in a pull, in a push by their
@@ -321,12 +321,11 @@ impl Pull<'_> {
             });
         }
         let compression = Compression::of(descriptor.media_type().as_ref())?;
-        let temporary = self.store.temporary()?;
+        let staged = self.store.stage()?;
         let received = Arc::new(AtomicU64::new(0));
         let blob = BlobReader::new(&self.session, &layer, total);
         let failure = Arc::new(Mutex::new(None));
         let counted = counted(blob, Arc::clone(&received), Arc::clone(&failure));
-        let path = temporary.to_path_buf();
         let announced = Announced {
             digest: layer.clone(),
             bytes: total,
@@ -334,25 +333,24 @@ impl Pull<'_> {
         };
         let mut ingest = tokio::task::spawn_blocking(move || {
             let reader = SyncIoBridge::new(StreamReader::new(counted));
-            layer::ingest(reader, compression, Some(&announced), &path)
+            layer::ingest(reader, compression, Some(&announced), &staged).map(|_| staged)
         });
         let mut tick = tokio::time::interval(Duration::from_millis(100));
-        loop {
+        let staged = loop {
             tokio::select! {
                 done = &mut ingest => {
                     let done = done.unwrap_or(Err(Error::Interrupted));
                     // Why there were no more bytes tells more than that there were none.
                     let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    failure.map_or(done.map(drop), Err)?;
-                    break;
+                    break failure.map_or(done, Err)?;
                 }
                 _ = tick.tick() => {
                     let current = received.load(Ordering::Relaxed);
                     (self.progress)(Progress::LayerBytes { layer: layer.clone(), current, total });
                 }
             }
-        }
-        self.store.put_layer(diff_id, temporary)?;
+        };
+        self.store.put_layer(diff_id, staged)?;
         (self.progress)(Progress::LayerDone { layer });
         Ok(Some(self.form(descriptor, diff_id)))
     }

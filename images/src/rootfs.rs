@@ -1,30 +1,52 @@
-//! The read-only root file system of an image: its merged tree as EROFS.
+//! The read-only root disk of an image: the index of its merged tree as EROFS, and behind it the layers as they are.
 
-use crate::Error;
-use crate::erofs::{self, Part};
-use crate::tree::Tree;
+use crate::entries::{Next, Reader};
+use crate::erofs::{self, BLOCK_BYTES, Part};
+use crate::tree::{Tree, TreeError};
+use crate::{Error, StoredLayer};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::BufReader;
+use std::io;
 use std::path::{Path, PathBuf};
 
-/// Of a tar while its headers are read; what is stepped over is not.
-const BUFFER_BYTES: usize = 64 << 10;
+/// What a root disk is put together from. A guest sees the index and the layers, in this order and each in whole
+/// blocks of 512 bytes, as one disk; or has each as a disk of its own, which the index knows too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RootDisk {
+    /// Hexadecimal; the same for images of the same layers.
+    pub id: String,
+    pub index: PathBuf,
+    /// Without those that have no whole block.
+    pub layers: Vec<PathBuf>,
+}
 
-/// Merges layers, lowest first, and writes their root file system to `out`.
-pub fn make(layers: &[(String, PathBuf)], out: &Path) -> Result<(), Error> {
+/// Why a root cannot be made.
+#[derive(Debug)]
+pub enum Failure {
+    /// The entries kept of this layer cannot be used: they have to be made again.
+    Entries {
+        layer: usize,
+    },
+    Other(Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// Merges layers, lowest first, and writes the index of their root file system to `out`.
+pub fn make(layers: &[StoredLayer], out: &Path) -> Result<(), Failure> {
     let mut tree = Tree::default();
     let mut parts = Vec::new();
     let mut hash = Sha256::new();
-    for (index, (diff_id, path)) in layers.iter().enumerate() {
-        let part = Part::open(path)?;
-        tree.apply(index, BufReader::with_capacity(BUFFER_BYTES, &part.file))
-            .map_err(|error| Error::Layer {
-                layer: diff_id.clone(),
-                why: error.to_string(),
-            })?;
+    for (index, layer) in layers.iter().enumerate() {
+        let part = Part::of(&layer.tar)?;
+        merge(&mut tree, index, layer, part.bytes)?;
         parts.push(part);
-        hash.update(diff_id);
+        hash.update(&layer.diff_id);
         hash.update("\n");
     }
     // The digests of the layers say all that is in it.
@@ -32,5 +54,72 @@ pub fn make(layers: &[(String, PathBuf)], out: &Path) -> Result<(), Error> {
     uuid.copy_from_slice(&hash.finalize()[..16]);
     let file = File::create(out).map_err(Error::write(out))?;
     erofs::write(&tree, &parts, uuid, &file, out)?;
-    file.sync_all().map_err(Error::write(out))
+    Ok(file.sync_all().map_err(Error::write(out))?)
+}
+
+fn merge(tree: &mut Tree, index: usize, layer: &StoredLayer, tar_bytes: u64) -> Result<(), Failure> {
+    let unusable = |error: io::Error| {
+        tracing::debug!(layer = layer.diff_id, %error, "entries of the layer cannot be used");
+        Failure::Entries { layer: index }
+    };
+    let corrupt = |error: TreeError| Error::Layer {
+        layer: layer.diff_id.clone(),
+        why: error.to_string(),
+    };
+    let mut entries = File::open(&layer.entries)
+        .and_then(Reader::new)
+        .map_err(unusable)?;
+    loop {
+        match entries.next_entry().map_err(unusable)? {
+            Next::Entry(entry) => tree.apply(index, entry).map_err(corrupt)?,
+            Next::End(bytes) if bytes == tar_bytes => return Ok(()),
+            Next::End(bytes) => {
+                return Err(Failure::Other(Error::Damaged {
+                    path: layer.tar.clone(),
+                    why: format!("it has {tar_bytes} bytes, not {bytes}"),
+                }));
+            }
+        }
+    }
+}
+
+/// The disk of this index. Each layer must be as long as the index has it: what is behind it would be read from the
+/// wrong place.
+pub fn disk(id: String, index: PathBuf, layers: &[StoredLayer]) -> Result<RootDisk, Error> {
+    let damaged = |path: &Path, why: String| Error::Damaged {
+        path: path.to_owned(),
+        why,
+    };
+    let file = File::open(&index).map_err(Error::read(&index))?;
+    let told = erofs::parts(&file).map_err(|error| damaged(&index, error.to_string()))?;
+    let index_bytes = file.metadata().map_err(Error::read(&index))?.len();
+    if index_bytes != u64::from(told.index_blocks) * BLOCK_BYTES {
+        return Err(damaged(&index, format!("it has {index_bytes} bytes")));
+    }
+    let mut parts = Vec::new();
+    for layer in layers {
+        let part = Part::of(&layer.tar)?;
+        if part.blocks() > 0 {
+            parts.push(part);
+        }
+    }
+    let blocks = parts.iter().map(Part::blocks);
+    if !blocks
+        .clone()
+        .eq(told.part_blocks.iter().map(|blocks| u64::from(*blocks)))
+    {
+        let differs = blocks
+            .zip(&told.part_blocks)
+            .position(|(found, told)| found != u64::from(*told));
+        let path = differs.map_or(&index, |at| &parts[at].path);
+        return Err(damaged(
+            path,
+            "its length is not what the image's index says".to_owned(),
+        ));
+    }
+    Ok(RootDisk {
+        id,
+        index,
+        layers: parts.into_iter().map(|part| part.path).collect(),
+    })
 }

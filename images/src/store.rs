@@ -5,15 +5,16 @@
 //!   blobs/sha256/HEX    manifests and configs, by digest
 //!   layers/HEX.tar      layers, decompressed, by their verified diff_id
 //!   forms.json          how layers are transferred, and which repositories have them; may be lost
-//!   rootfs/HEX.erofs    root file systems, by a hash of the diff_ids they are made of
+//!   layers/HEX.entries  what the tar has, for making root file systems; made again when it is missing
+//!   rootfs/HEX.erofs    indexes of root file systems, by a hash of the diff_ids they are made of
 //!   tmp/                what is on its way; emptied at start
 //! ```
 //!
 //! A file appears under its final name only when it is complete, verified and on disk.
 
 use crate::forms::Forms;
-use crate::layer::{digest_hex, digest_of};
-use crate::rootfs;
+use crate::layer::{self, digest_hex, digest_of};
+use crate::rootfs::{self, RootDisk};
 use crate::{Error, ImageConfig, Name};
 use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bumped when the root file systems are made in another way.
-const ROOTFS_FORMAT: &str = "erofs-2";
+const ROOTFS_FORMAT: &str = "erofs-3";
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct References {
@@ -58,6 +59,8 @@ pub struct Image {
     pub config: ImageConfig,
     /// Bytes of its layers, unpacked.
     pub size: u64,
+    /// The same of each, from the lowest up.
+    pub layer_bytes: Vec<u64>,
 }
 
 /// The names that an image gets.
@@ -71,6 +74,15 @@ pub(crate) struct Named {
 }
 
 impl Named {
+    /// By people, not by a registry.
+    pub fn given(tags: Vec<String>, at: i64) -> Self {
+        Self {
+            tags,
+            digest: None,
+            at,
+        }
+    }
+
     /// As it was asked for, and as its registry calls it.
     pub fn pulled(name: &Name, digest: &str, at: i64) -> Self {
         Self {
@@ -101,6 +113,19 @@ pub struct Store {
     /// Files that pulls under way rely on, and how many do: no image names them yet.
     pinned: Mutex<BTreeMap<PathBuf, usize>>,
     forms: Mutex<Forms>,
+}
+
+/// A layer of the store and its files.
+pub(crate) struct StoredLayer {
+    pub diff_id: String,
+    pub tar: PathBuf,
+    pub entries: PathBuf,
+}
+
+/// The files of a layer on its way into the store, removed unless it gets there.
+pub(crate) struct Staged {
+    pub tar: tempfile::TempPath,
+    pub entries: tempfile::TempPath,
 }
 
 /// Keeps files from being collected as garbage until it is dropped, whether they are there yet or not.
@@ -171,9 +196,9 @@ impl Store {
     /// Keeps blobs and layers, by digest and by diff_id.
     pub(crate) fn pin(self: &Arc<Self>, blobs: &[&str], layers: &[String]) -> Result<Pin, Error> {
         let blobs = blobs.iter().map(|digest| self.blob(digest));
-        let paths = blobs
-            .chain(layers.iter().map(|diff_id| self.layer(diff_id)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let tars = layers.iter().map(|diff_id| self.layer(diff_id));
+        let entries = layers.iter().map(|diff_id| self.entries(diff_id));
+        let paths = blobs.chain(tars).chain(entries).collect::<Result<Vec<_>, _>>()?;
         let mut pinned = self.pinned();
         for path in &paths {
             *pinned.entry(path.clone()).or_default() += 1;
@@ -230,11 +255,35 @@ impl Store {
             .join(format!("{}.tar", digest_hex(diff_id)?)))
     }
 
-    pub(crate) fn put_layer(&self, diff_id: &str, from: tempfile::TempPath) -> Result<(), Error> {
-        let to = self.layer(diff_id)?;
-        from.persist(&to)
-            .map_err(|error| Error::write(&to)(error.error))?;
-        sync_parent(&to)
+    fn entries(&self, diff_id: &str) -> Result<PathBuf, Error> {
+        Ok(self.layer(diff_id)?.with_extension("entries"))
+    }
+
+    fn stored(&self, diff_id: &str) -> Result<StoredLayer, Error> {
+        Ok(StoredLayer {
+            diff_id: diff_id.to_owned(),
+            tar: self.layer(diff_id)?,
+            entries: self.entries(diff_id)?,
+        })
+    }
+
+    pub(crate) fn stage(&self) -> Result<Staged, Error> {
+        Ok(Staged {
+            tar: self.temporary()?,
+            entries: self.temporary()?,
+        })
+    }
+
+    /// The tar last: it is what tells that the layer is there.
+    pub(crate) fn put_layer(&self, diff_id: &str, from: Staged) -> Result<(), Error> {
+        for (from, to) in [
+            (from.entries, self.entries(diff_id)?),
+            (from.tar, self.layer(diff_id)?),
+        ] {
+            from.persist(&to)
+                .map_err(|error| Error::write(&to)(error.error))?;
+        }
+        sync_parent(&self.layer(diff_id)?)
     }
 
     /// Gives names to an image whose blobs and layers are there; whatever had them before loses them.
@@ -293,14 +342,31 @@ impl Store {
         Ok(images)
     }
 
-    fn load(&self, record: Record) -> Result<Image, Error> {
-        let path = self.blob(&record.id)?;
+    /// A manifest or config as it was put there.
+    pub(crate) fn document(&self, digest: &str) -> Result<Vec<u8>, Error> {
+        let path = self.blob(digest)?;
         let bytes = fs::read(&path).map_err(Error::read(&path))?;
-        let configuration = parse_configuration(&bytes, &record.id)?;
-        let mut size = 0;
+        let found = digest_of(&bytes);
+        if found != digest {
+            return Err(Error::Digest {
+                what: path.display().to_string(),
+                expected: digest.to_owned(),
+                found,
+            });
+        }
+        Ok(bytes)
+    }
+
+    fn configuration(&self, id: &str) -> Result<ImageConfiguration, Error> {
+        parse_configuration(&self.document(id)?, id)
+    }
+
+    fn load(&self, record: Record) -> Result<Image, Error> {
+        let configuration = self.configuration(&record.id)?;
+        let mut layer_bytes = Vec::new();
         for diff_id in configuration.rootfs().diff_ids() {
             let path = self.layer(diff_id)?;
-            size += fs::metadata(&path).map_err(Error::read(&path))?.len();
+            layer_bytes.push(fs::metadata(&path).map_err(Error::read(&path))?.len());
         }
         Ok(Image {
             config: ImageConfig::from(&configuration),
@@ -310,7 +376,8 @@ impl Store {
             names: record.names,
             digests: record.digests,
             pulled_at: record.pulled_at,
-            size,
+            size: layer_bytes.iter().sum(),
+            layer_bytes,
         })
     }
 
@@ -374,14 +441,14 @@ impl Store {
         })
     }
 
-    /// Removes a name, and the image with its last one. `used` says who uses an image.
+    /// Removes a name, and the image with its last one, damaged or not. `used` says who uses an image.
     pub fn remove(
         &self,
         text: &str,
         force: bool,
         used: impl Fn(&str) -> Vec<String>,
     ) -> Result<Vec<Removed>, Error> {
-        let image = self.find(text)?;
+        let image = self.find_record(text)?;
         let shown = text
             .parse::<Name>()
             .map(|name| name.to_string())
@@ -426,25 +493,30 @@ impl Store {
         Ok(removed)
     }
 
-    /// Removes blobs, layers and root file systems that no image has; gives the diff_ids of removed layers.
+    /// Removes blobs, layers and root file systems that no image has; gives the diff_ids of removed layers. While the
+    /// config of an image cannot be read, every layer may be one of its own, so all of them stay.
     pub fn collect_garbage(&self) -> Result<Vec<String>, Error> {
         let records = self.references().images.clone();
-        let images = records.into_iter().map(|record| self.load(record));
-        // Of a damaged image it is not known what else belongs to it.
-        let images = images.collect::<Result<Vec<_>, _>>()?;
         let mut keep = BTreeSet::new();
-        for image in &images {
-            keep.insert(self.blob(&image.id)?);
-            keep.insert(self.blob(&image.manifest)?);
-            keep.insert(self.rootfs_path(image));
-            for diff_id in image.configuration.rootfs().diff_ids() {
+        let mut folders = vec!["blobs/sha256", "layers", "rootfs"];
+        for record in &records {
+            keep.insert(self.blob(&record.id)?);
+            keep.insert(self.blob(&record.manifest)?);
+            let Ok(configuration) = self.configuration(&record.id) else {
+                folders.truncate(1);
+                continue;
+            };
+            let diff_ids = configuration.rootfs().diff_ids();
+            keep.insert(self.rootfs_path(diff_ids));
+            for diff_id in diff_ids {
                 keep.insert(self.layer(diff_id)?);
+                keep.insert(self.entries(diff_id)?);
             }
         }
         let mut removed = Vec::new();
         // Held until all is removed: a pull pins first and looks afterwards.
         let pinned = self.pinned();
-        for folder in ["blobs/sha256", "layers", "rootfs"] {
+        for folder in folders {
             let folder = self.root.join(folder);
             for entry in fs::read_dir(&folder).map_err(Error::read(&folder))?.flatten() {
                 let path = entry.path();
@@ -461,52 +533,80 @@ impl Store {
         Ok(removed)
     }
 
-    fn rootfs_path(&self, image: &Image) -> PathBuf {
+    /// What stands for the root file system of these layers, in hexadecimal.
+    fn rootfs_id(diff_ids: &[String]) -> String {
         let mut key = ROOTFS_FORMAT.to_owned();
-        for diff_id in image.configuration.rootfs().diff_ids() {
+        for diff_id in diff_ids {
             key.push('\n');
             key.push_str(diff_id);
         }
-        let digest = digest_of(key.as_bytes());
-        self.root
-            .join("rootfs")
-            .join(format!("{}.erofs", &digest["sha256:".len()..]))
+        digest_of(key.as_bytes())["sha256:".len()..].to_owned()
     }
 
-    /// The image's root file system, made if it is not there yet.
-    pub async fn rootfs(self: &Arc<Self>, image: &Image) -> Result<PathBuf, Error> {
-        let path = self.rootfs_path(image);
+    fn rootfs_path(&self, diff_ids: &[String]) -> PathBuf {
+        let id = Self::rootfs_id(diff_ids);
+        self.root.join("rootfs").join(format!("{id}.erofs"))
+    }
+
+    /// The image's root disk; its index is made if it is not there yet.
+    pub async fn rootfs(self: &Arc<Self>, image: &Image) -> Result<RootDisk, Error> {
+        let diff_ids = image.configuration.rootfs().diff_ids();
+        let path = self.rootfs_path(diff_ids);
+        let layers = diff_ids
+            .iter()
+            .map(|diff_id| self.stored(diff_id))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let id = Self::rootfs_id(diff_ids);
         if path.exists() {
-            return Ok(path);
+            return rootfs::disk(id, path, &layers);
         }
         let _making = self.making.lock().await;
         if path.exists() {
-            return Ok(path);
+            return rootfs::disk(id, path, &layers);
         }
-        let layers = image
-            .configuration
-            .rootfs()
-            .diff_ids()
-            .iter()
-            .map(|diff_id| Ok((diff_id.clone(), self.layer(diff_id)?)))
-            .collect::<Result<Vec<_>, Error>>()?;
-        let temporary = self.temporary()?;
-        let to = path.clone();
+        let store = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            rootfs::make(&layers, &temporary)?;
+            let temporary = store.make_rootfs(&layers)?;
             temporary
-                .persist(&to)
-                .map_err(|error| Error::write(&to)(error.error))?;
-            sync_parent(&to)
+                .persist(&path)
+                .map_err(|error| Error::write(&path)(error.error))?;
+            sync_parent(&path)?;
+            rootfs::disk(id, path, &layers)
         })
         .await
-        .unwrap_or(Err(Error::Interrupted))?;
-        Ok(path)
+        .unwrap_or(Err(Error::Interrupted))
+    }
+
+    fn make_rootfs(&self, layers: &[StoredLayer]) -> Result<tempfile::TempPath, Error> {
+        // Entries that cannot be used are made again, each once.
+        let mut again = BTreeSet::new();
+        loop {
+            let temporary = self.temporary()?;
+            match rootfs::make(layers, &temporary) {
+                Ok(()) => return Ok(temporary),
+                Err(rootfs::Failure::Other(error)) => return Err(error),
+                Err(rootfs::Failure::Entries { layer }) => {
+                    let layer = &layers[layer];
+                    if !again.insert(&layer.diff_id) {
+                        return Err(Error::Damaged {
+                            path: layer.entries.clone(),
+                            why: "it cannot be read although it was just made".to_owned(),
+                        });
+                    }
+                    let staged = self.stage()?;
+                    layer::read_entries(&layer.tar, &staged)?;
+                    staged
+                        .entries
+                        .persist(&layer.entries)
+                        .map_err(|error| Error::write(&layer.entries)(error.error))?;
+                }
+            }
+        }
     }
 }
 
 /// What goes with a name of an image: the name, and with a repository's last one its digests too, as with docker.
-fn without_name(image: &Image, name: &str) -> Vec<String> {
+fn without_name(image: &Record, name: &str) -> Vec<String> {
     let repository = |name: &str| name.parse().map(|name: Name| name.repository()).ok();
     let of = repository(name);
     let is_last = !image

@@ -5,9 +5,8 @@
 //! everything else replaces. Whiteouts never hide what their own layer brings, wherever in it they stand. A directory
 //! that a layer does not name but needs stays as the layers below have it.
 
-use crate::archive::{Archive, Entry, EntryKind, show};
+use crate::archive::{Entry, EntryKind, show};
 use std::collections::BTreeMap;
-use std::io::{Read, Seek};
 use thiserror::Error;
 
 /// What a tree may keep in memory: names, metadata and attributes of all that it has had.
@@ -79,6 +78,8 @@ pub enum Kind {
         layer: usize,
         offset: u64,
         bytes: u64,
+        /// The tar has all of its last block, and zeros behind it.
+        filled: bool,
     },
     Symlink(Vec<u8>),
     Character(u32, u32),
@@ -144,16 +145,8 @@ fn components(path: &[u8]) -> Result<Vec<&[u8]>, TreeError> {
 }
 
 impl Tree {
-    /// Applies the next layer, a tar.
-    pub fn apply(&mut self, layer: usize, tar: impl Read + Seek) -> Result<(), TreeError> {
-        let mut archive = Archive::new(tar)?;
-        while let Some(entry) = archive.next_entry()? {
-            self.entry(layer, entry)?;
-        }
-        Ok(())
-    }
-
-    fn entry(&mut self, layer: usize, mut entry: Entry) -> Result<(), TreeError> {
+    /// Applies the next entry of a layer; the layers one after the other.
+    pub fn apply(&mut self, layer: usize, mut entry: Entry) -> Result<(), TreeError> {
         let path = std::mem::take(&mut entry.path);
         let parts = components(&path)?;
         let Some((name, parents)) = parts.split_last() else {
@@ -405,6 +398,7 @@ fn node_kind(layer: usize, entry: &mut Entry, path: &[u8]) -> Result<Kind, TreeE
             layer,
             offset: entry.offset,
             bytes: entry.bytes,
+            filled: entry.filled,
         },
     })
 }

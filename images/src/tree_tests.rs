@@ -1,5 +1,5 @@
 use super::*;
-use std::io::Cursor;
+use crate::fuzz_tests::bodies::tree::apply;
 
 enum E<'a> {
     Dir(&'a str, u32),
@@ -50,7 +50,7 @@ fn layer(entries: &[E<'_>]) -> Vec<u8> {
 fn tree(layers: &[Vec<u8>]) -> Result<Tree, TreeError> {
     let mut tree = Tree::default();
     for (index, layer) in layers.iter().enumerate() {
-        tree.apply(index, Cursor::new(layer))?;
+        apply(&mut tree, index, layer)?;
     }
     Ok(tree)
 }
@@ -251,14 +251,11 @@ fn work_has_a_limit() {
     entries.push(E::Dir("l39", 0o755));
     let start = layer(&entries);
     let mut tree = Tree::default();
-    tree.apply(0, Cursor::new(start)).unwrap();
+    apply(&mut tree, 0, &start).unwrap();
     tree.steps = MAX_STEPS - 2000;
     let follow = layer(&[E::File("l0/x", ""), E::File("l0/y", "")]);
-    assert!(matches!(
-        tree.apply(1, Cursor::new(follow)),
-        Err(TreeError::Loop(_))
-    ));
+    assert!(matches!(apply(&mut tree, 1, &follow), Err(TreeError::Loop(_))));
     tree.bytes = MAX_TREE_BYTES - 10;
     let more = layer(&[E::File("z", "")]);
-    assert_eq!(tree.apply(2, Cursor::new(more)), Err(TreeError::TooManyEntries));
+    assert_eq!(apply(&mut tree, 2, &more), Err(TreeError::TooManyEntries));
 }

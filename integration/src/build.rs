@@ -92,6 +92,26 @@ pub fn reference() -> Result<PathBuf> {
     Ok(folder.join("trees"))
 }
 
+/// The image that benchmarks of images use: OCI layouts `gzip` and `zstd` of the same layers.
+pub fn bench_image() -> Result<PathBuf> {
+    let recipe = recipes().join("bench-image");
+    let key = Key::default().path(&recipe)?.finish();
+    let folder = once("bench-image", &key, "the image for benchmarks", |out| {
+        run(Command::new(&recipe).arg(out.join("oci")), &out.join("log"))
+    })?;
+    Ok(folder.join("oci"))
+}
+
+/// A folder to chroot into, with the tools that benchmarks of images compare with.
+pub fn bench_tools() -> Result<PathBuf> {
+    let recipe = recipes().join("bench-tools");
+    let key = Key::default().path(&recipe)?.finish();
+    let folder = once("bench-tools", &key, "the tools for benchmarks of images", |out| {
+        run(Command::new(&recipe).arg(out.join("root")), &out.join("log"))
+    })?;
+    Ok(folder.join("root"))
+}
+
 /// Makes what is missing for a lab with this Xen.
 pub fn build(xen: XenRelease) -> Result<Snapshot> {
     let recipes = recipes();

@@ -7,7 +7,7 @@ use anyhow::Result;
 const SCRIPT: &str = r#"
 xl list | awk 'NR > 1 && $2 != 0 { print "domain " $2 " " $1 }'
 losetup -l -n -O NAME,BACK-FILE | sed 's/^/loop device /'
-dmsetup ls 2>/dev/null | grep -v '^No devices' | sed 's/^/dm device /'
+ls /sys/block | grep '^dm-' | sed 's/^/device /'
 ip -o link | awk -F': ' '$2 ~ /^vif/ { print "interface " $2 }'
 xenstore-list /local/domain 2>/dev/null | grep -v '^0$' | sed 's|^|xenstore /local/domain/|'
 xenstore-list /vm 2>/dev/null | while read -r vm; do

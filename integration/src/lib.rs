@@ -12,7 +12,8 @@ mod machine;
 mod qmp;
 mod ssh;
 
-pub use build::{Snapshot, XenRelease, build, reference};
+pub use build::{Snapshot, XenRelease, bench_image, bench_tools, build, reference};
+pub use cache::root as cache;
 pub use lab::{Install, Lab, Status};
 pub use leaks::leaks;
 pub use ssh::{Host, Outcome, exit_code};
@@ -27,9 +28,12 @@ pub fn project_root() -> PathBuf {
         .unwrap_or_default()
 }
 
+/// Where cargo builds.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| project_root().join("target"), PathBuf::from)
+}
+
 /// What `scripts/build` made.
 pub fn dist() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| project_root().join("target"), PathBuf::from)
-        .join("dist")
+    target().join("dist")
 }

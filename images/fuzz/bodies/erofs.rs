@@ -31,6 +31,8 @@ pub struct Image<'a> {
     xattr_area: usize,
     root: u64,
     inodes: u64,
+    /// Where each begins and how long it is, in blocks.
+    pub devices: Vec<(usize, usize)>,
 }
 
 struct Inode {
@@ -52,12 +54,27 @@ impl<'a> Image<'a> {
         assert_eq!(number(superblock, 0, 4), 0xe0f5_e1e2);
         assert_eq!(superblock[12], 9, "block size");
         assert_eq!(superblock[13], 0, "extension slots");
-        assert_eq!(number(superblock, 80, 4), 0, "incompatible features");
+        let features = number(superblock, 80, 4);
         assert_eq!(number(superblock, 40, 4), 0, "where metadata begins");
         let blocks = number(superblock, 36, 4) as usize;
-        assert_eq!(bytes.len(), blocks * BLOCK);
+        let devices: Vec<_> = (0..number(superblock, 86, 2) as usize)
+            .map(|device| {
+                let slot = &bytes[(number(superblock, 88, 2) as usize + device) * 128..][..128];
+                assert_ne!(slot[0], 0, "a device's tag");
+                (number(slot, 68, 4) as usize, number(slot, 64, 4) as usize)
+            })
+            .collect();
+        let table = if devices.is_empty() { 0 } else { 8 };
+        assert_eq!(features, table, "incompatible features");
+        let mut end = blocks;
+        for (start, blocks) in &devices {
+            assert_eq!(*start, end, "where a device begins");
+            end += blocks;
+        }
+        assert_eq!(bytes.len(), end * BLOCK);
         Self {
             bytes,
+            devices,
             xattr_area: number(superblock, 44, 4) as usize * BLOCK,
             root: number(superblock, 14, 2),
             inodes: number(superblock, 16, 8),

@@ -1,5 +1,7 @@
 //! A compressed layer on its way into the store. What is not what was announced leaves an error.
 
+use crate::Staged;
+use crate::error::Error;
 use crate::layer::{Announced, Compression, digest_of, ingest};
 
 pub fn run(bytes: &[u8]) {
@@ -11,8 +13,15 @@ pub fn run(bytes: &[u8]) {
         1 => Compression::Gzip,
         _ => Compression::Zstd,
     };
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let to = dir.path().join("layer");
+    let path = || {
+        tempfile::NamedTempFile::new()
+            .expect("a temporary file")
+            .into_temp_path()
+    };
+    let to = Staged {
+        tar: path(),
+        entries: path(),
+    };
     let (digest, size) = (digest_of(packed), packed.len() as u64);
     let announced = |bytes, diff_id: &str| Announced {
         digest: digest.clone(),
@@ -23,11 +32,14 @@ pub fn run(bytes: &[u8]) {
     let nothing = announced(size, &digest_of(b""));
     let result = ingest(packed, compression, Some(&nothing), &to);
     if result.is_ok() {
-        assert_eq!(std::fs::metadata(&to).expect("the layer").len(), 0);
+        assert_eq!(std::fs::metadata(&to.tar).expect("the layer").len(), 0);
     }
     if compression == Compression::None {
-        ingest(packed, compression, Some(&announced(size, &digest)), &to).expect("as announced");
-        assert_eq!(std::fs::read(&to).expect("the layer"), packed);
+        // As announced; but it may be no tar.
+        match ingest(packed, compression, Some(&announced(size, &digest)), &to) {
+            Ok(_) => assert_eq!(std::fs::read(&to.tar).expect("the layer"), packed),
+            Err(error) => assert!(matches!(error, Error::Layer { .. }), "{error}"),
+        }
     }
     assert!(ingest(packed, compression, Some(&announced(size + 1, &digest)), &to).is_err());
 }

@@ -4,12 +4,14 @@
 //! letters, and now and then raw bytes.
 
 use super::erofs::{Image, What};
+use crate::archive::Archive;
 use crate::error::Error;
+use crate::layer::read_entries;
 use crate::rootfs;
-use crate::tree::{Kind, Meta, ROOT, Tree};
+use crate::tree::{Kind, Meta, ROOT, Tree, TreeError};
+use crate::{Staged, StoredLayer};
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write};
-use std::path::PathBuf;
+use std::io::Write;
 
 /// Takes so many bytes, and what there is when there are less.
 fn take<'a>(script: &mut &'a [u8], most: usize) -> &'a [u8] {
@@ -112,7 +114,7 @@ pub fn run(mut script: &[u8]) {
     };
     let mut tree = Tree::default();
     for (index, layer) in layers.iter().enumerate() {
-        if tree.apply(index, Cursor::new(layer)).is_err() {
+        if apply(&mut tree, index, layer).is_err() {
             return;
         }
     }
@@ -124,14 +126,44 @@ pub fn run(mut script: &[u8]) {
     }
 }
 
-/// The root file system of these layers.
+/// Applies all of a layer.
+pub fn apply(tree: &mut Tree, layer: usize, tar: &[u8]) -> Result<(), TreeError> {
+    let mut archive = Archive::new(tar);
+    while let Some(entry) = archive.next_entry()? {
+        tree.apply(layer, entry)?;
+    }
+    Ok(())
+}
+
+/// The root disk of these layers: the index and they themselves in whole blocks.
 pub fn root(layers: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
-    let files: Vec<_> = layers.iter().map(|layer| file(layer)).collect();
-    let path = |file: &tempfile::NamedTempFile| (String::new(), file.path().to_owned());
-    let paths: Vec<(String, PathBuf)> = files.iter().map(path).collect();
+    let (mut stored, mut staged) = (Vec::new(), Vec::new());
+    for layer in layers {
+        let files = Staged {
+            tar: file(layer).into_temp_path(),
+            entries: file(b"").into_temp_path(),
+        };
+        read_entries(&files.tar, &files)?;
+        stored.push(StoredLayer {
+            diff_id: String::new(),
+            tar: files.tar.to_path_buf(),
+            entries: files.entries.to_path_buf(),
+        });
+        staged.push(files);
+    }
     let out = file(b"");
-    rootfs::make(&paths, out.path())?;
-    Ok(std::fs::read(out.path()).expect("a root file system"))
+    match rootfs::make(&stored, out.path()) {
+        Ok(()) => {}
+        Err(rootfs::Failure::Other(error)) => return Err(error),
+        Err(other) => panic!("{other:?}"),
+    }
+    let disk = rootfs::disk(String::new(), out.path().to_owned(), &stored)?;
+    let mut image = std::fs::read(&disk.index).expect("the index");
+    for layer in disk.layers {
+        let tar = std::fs::read(layer).expect("the layer");
+        image.extend_from_slice(&tar[..tar.len() / 512 * 512]);
+    }
+    Ok(image)
 }
 
 fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
@@ -177,7 +209,9 @@ pub fn listing(tree: &Tree, layers: &[Vec<u8>]) -> Listing {
                 *links.entry(id).or_default() += 1 + below.count() as u32;
                 What::Directory(children.keys().cloned().collect())
             }
-            Kind::File { layer, offset, bytes } => {
+            Kind::File {
+                layer, offset, bytes, ..
+            } => {
                 let (offset, bytes) = (*offset as usize, *bytes as usize);
                 What::File(layers[*layer][offset..offset + bytes].to_vec())
             }

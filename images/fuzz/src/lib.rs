@@ -5,6 +5,8 @@
 mod archive;
 #[path = "../../src/config.rs"]
 mod config;
+#[path = "../../src/entries.rs"]
+mod entries;
 #[path = "../../src/erofs/mod.rs"]
 mod erofs;
 #[path = "../../src/error.rs"]
@@ -27,7 +29,8 @@ mod tree;
 use config::ImageConfig;
 use error::Error;
 use name::Name;
-use store::{Image, Store};
+use registry::{Credentials, Registries};
+use store::{Image, Staged, Store, StoredLayer};
 
 #[path = "../bodies/mod.rs"]
 pub mod bodies;

@@ -1,22 +1,19 @@
 //! What stands where.
 //!
 //! ```text
-//!   | superblock | inodes | shared attributes | directories, links | copies | tar 1 | tar 2 | ...
-//!   '------------------------------ index ------------------------------'
+//!   | superblock | devices | inodes | shared attributes | directories, links | copies | tar 1 | tar 2 | ...
+//!   '----------------------------------- index ---------------------------------------'
 //! ```
 //!
-//! The index and each tar begin at a multiple of [`PART_BYTES`] and are filled up to the next with zeros, so that the
-//! parts can also be put together by a device mapper, or shared by a file system that can, instead of being copied.
+//! The index and each tar begin at a block, one right behind the other: a device mapper puts them together. What a tar
+//! has behind its last whole block is left out.
 
 use super::inode::{self, SLOT_BYTES};
+use super::superblock::{self, Device};
 use super::xattr::Shared;
-use super::{BLOCK_BYTES, Part, directory, superblock};
+use super::{BLOCK_BYTES, Part, directory};
 use crate::Error;
 use crate::tree::{Kind, NodeId, ROOT, Tree};
-use std::os::unix::fs::FileExt;
-
-/// A page, and a block of the file systems that can share blocks between files.
-pub const PART_BYTES: u64 = 4096;
 
 /// Where the data of a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +60,9 @@ pub struct Layout {
     /// By node.
     pub places: Vec<Place>,
     pub xattrs: u64,
-    /// Where each tar begins.
-    pub parts: Vec<u64>,
+    /// The tars behind the index.
+    pub devices: Vec<Device>,
+    /// Of the index.
     pub blocks: u32,
 }
 
@@ -127,24 +125,9 @@ fn walk(tree: &Tree) -> (Vec<NodeId>, Vec<Place>) {
     (order, places)
 }
 
-/// Whether a file can be read where it is: in whole blocks, the last of them zero behind the file, since the kernel
-/// shows all of it to who maps the file into memory.
-fn is_clean(part: &Part, offset: u64, bytes: u64) -> Result<bool, Error> {
-    let end = offset.checked_add(bytes).filter(|end| *end <= part.bytes);
-    let end = end.ok_or_else(too_large)?;
-    if !offset.is_multiple_of(BLOCK_BYTES) {
-        return Ok(false);
-    }
-    let mut behind = [0; BLOCK_BYTES as usize];
-    let to = end.next_multiple_of(BLOCK_BYTES).min(part.bytes);
-    let behind = &mut behind[..(to - end) as usize];
-    part.file
-        .read_exact_at(behind, end)
-        .map_err(Error::read(&part.path))?;
-    Ok(behind.iter().all(|byte| *byte == 0))
-}
-
-/// Gives files their place in the index or, for now without where that begins, in their tars.
+/// Gives files their place in the index or, for now without where that begins, in their tars: there a file can be read
+/// when it is in whole blocks, the last of them zero behind the file, since the kernel shows all of it to who maps the
+/// file into memory.
 fn place_files(
     tree: &Tree,
     parts: &[Part],
@@ -153,13 +136,26 @@ fn place_files(
     cursor: &mut Cursor,
 ) -> Result<(), Error> {
     for &node in order {
-        let Kind::File { layer, offset, bytes } = tree.nodes[node].kind else {
+        let Kind::File {
+            layer,
+            offset,
+            bytes,
+            filled,
+        } = tree.nodes[node].kind
+        else {
             continue;
         };
+        let part = &parts[layer];
+        if offset.checked_add(bytes).is_none_or(|end| end > part.bytes) {
+            return Err(Error::Damaged {
+                path: part.path.clone(),
+                why: "a file reaches beyond its end".to_owned(),
+            });
+        }
         places[node].size = bytes;
         places[node].data = if bytes == 0 {
             Data::None
-        } else if is_clean(&parts[layer], offset, bytes)? {
+        } else if filled && offset.is_multiple_of(BLOCK_BYTES) {
             Data::Tar(offset)
         } else {
             Data::Copied(cursor.take(bytes, BLOCK_BYTES)?)
@@ -172,7 +168,11 @@ impl Layout {
     pub fn of<'a>(tree: &'a Tree, parts: &[Part]) -> Result<(Self, Shared<'a>), Error> {
         let (order, mut places) = walk(tree);
         let shared = Shared::of(tree, &order)?;
-        let mut cursor = Cursor(superblock::OFFSET + superblock::BYTES as u64);
+        let present = parts.iter().filter(|part| part.blocks() > 0).count();
+        // More than an image may have layers.
+        let present = u16::try_from(present).map_err(|_| too_large())?;
+        let table = usize::from(present) * superblock::SLOT_BYTES;
+        let mut cursor = Cursor(superblock::OFFSET + (superblock::BYTES + table) as u64);
         let mut in_blocks = Vec::new();
         for &node in &order {
             let place = &mut places[node];
@@ -204,11 +204,21 @@ impl Layout {
             places[node].data = Data::Index(cursor.take(places[node].size, BLOCK_BYTES)?);
         }
         place_files(tree, parts, &order, &mut places, &mut cursor)?;
-        let mut starts = Vec::with_capacity(parts.len());
+        let blocks = block(cursor.align(BLOCK_BYTES)?)?;
+        let (mut devices, mut starts) = (Vec::new(), Vec::with_capacity(parts.len()));
         for part in parts {
-            starts.push(cursor.take(part.bytes, PART_BYTES)?);
+            let start = cursor.take(part.blocks() * BLOCK_BYTES, BLOCK_BYTES)?;
+            starts.push(start);
+            if part.blocks() > 0 {
+                devices.push(Device {
+                    number: devices.len() as u16,
+                    blocks: u32::try_from(part.blocks()).map_err(|_| too_large())?,
+                    at_block: block(start)?,
+                });
+            }
         }
-        let end = cursor.align(PART_BYTES)?;
+        // The last block has to have a number, too.
+        block(cursor.0)?;
         for &node in &order {
             if let Kind::File { layer, .. } = tree.nodes[node].kind
                 && let Data::Tar(at) = &mut places[node].data
@@ -220,8 +230,8 @@ impl Layout {
             order,
             places,
             xattrs,
-            parts: starts,
-            blocks: block(end)?,
+            devices,
+            blocks,
         };
         Ok((layout, shared))
     }

@@ -1,8 +1,9 @@
-//! Writes the merged tree of an image as EROFS, whose files' data stays in the tars of the layers.
+//! Writes the merged tree of an image as the index of an EROFS, whose files' data stays in the tars of the layers.
 //!
-//! One file, an index and the tars as they are, is the whole file system: in a tar each file's data is contiguous and
-//! begins at a multiple of 512 bytes, so with blocks of that size an inode can point there. The same tree and layers
-//! always give the same bytes.
+//! The index and the tars, one behind the other, are the whole file system: in a tar each file's data is contiguous and
+//! begins at a multiple of 512 bytes, so with blocks of that size an inode can point there. The tars also stand in the
+//! index as its devices: a kernel that is given them one by one puts them where it would find them on the whole disk.
+//! The same tree and layers always give the same bytes.
 //!
 //! The format is that of Linux' `fs/erofs/erofs_fs.h` and `Documentation/filesystems/erofs.rst`, of which this uses
 //! extended inodes, flat data and inline and shared attributes; the rules that only its reader has are in `inode.c`,
@@ -22,45 +23,33 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use superblock::Superblock;
+pub use superblock::parts;
 use xattr::Shared;
 
 const BLOCK_BITS: u8 = 9;
-const BLOCK_BYTES: u64 = 1 << BLOCK_BITS;
+pub const BLOCK_BYTES: u64 = 1 << BLOCK_BITS;
 /// Of the index while it is written.
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// A layer's tar.
+#[derive(Debug, Clone)]
 pub struct Part {
     pub path: PathBuf,
-    pub file: File,
     pub bytes: u64,
 }
 
 impl Part {
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Error::read(path))?;
-        let bytes = file.metadata().map_err(Error::read(path))?.len();
+    pub fn of(path: &Path) -> Result<Self, Error> {
+        let bytes = path.metadata().map_err(Error::read(path))?.len();
         Ok(Self {
             path: path.to_owned(),
-            file,
             bytes,
         })
     }
 
-    /// Copies a range as the file system does it best, which may be not at all but shared.
-    fn copy(&self, offset: u64, bytes: u64, mut out: &File, at: u64, path: &Path) -> Result<(), Error> {
-        let mut from = &self.file;
-        from.seek(SeekFrom::Start(offset))
-            .map_err(Error::read(&self.path))?;
-        let copied = out
-            .seek(SeekFrom::Start(at))
-            .and_then(|_| io::copy(&mut from.take(bytes), &mut out))
-            .map_err(Error::write(path))?;
-        if copied != bytes {
-            let cut = io::ErrorKind::UnexpectedEof.into();
-            return Err(Error::read(&self.path)(cut));
-        }
-        Ok(())
+    /// Whole blocks of it; what is behind them is no part of a disk.
+    pub fn blocks(&self) -> u64 {
+        self.bytes / BLOCK_BYTES
     }
 }
 
@@ -121,7 +110,22 @@ fn data(tree: &Tree, layout: &Layout, node: NodeId) -> Vec<u8> {
     }
 }
 
-/// Writes a file system to an empty file.
+/// Copies a file's data out of its tar.
+fn copy(part: &Part, offset: u64, bytes: u64, index: &mut Index<'_>, at: u64) -> Result<(), Error> {
+    let mut from = File::open(&part.path).map_err(Error::read(&part.path))?;
+    from.seek(SeekFrom::Start(offset))
+        .map_err(Error::read(&part.path))?;
+    index.put(at, &[])?;
+    let copied = io::copy(&mut from.take(bytes), &mut index.out).map_err(Error::write(index.path))?;
+    index.at += copied;
+    if copied != bytes {
+        let cut = io::ErrorKind::UnexpectedEof.into();
+        return Err(Error::read(&part.path)(cut));
+    }
+    Ok(())
+}
+
+/// Writes an index to an empty file.
 pub fn write(tree: &Tree, parts: &[Part], uuid: [u8; 16], out: &File, path: &Path) -> Result<(), Error> {
     let (layout, shared) = Layout::of(tree, parts)?;
     let superblock = Superblock {
@@ -129,6 +133,7 @@ pub fn write(tree: &Tree, parts: &[Part], uuid: [u8; 16], out: &File, path: &Pat
         inodes: layout.order.len() as u64,
         blocks: layout.blocks,
         xattr_block: block(layout.xattrs)?,
+        devices: layout.devices.len() as u16,
         uuid,
     };
     let mut index = Index {
@@ -137,6 +142,9 @@ pub fn write(tree: &Tree, parts: &[Part], uuid: [u8; 16], out: &File, path: &Pat
         path,
     };
     index.put(superblock::OFFSET, &superblock.to_bytes())?;
+    for device in &layout.devices {
+        index.put(index.at, &device.to_bytes())?;
+    }
     for (number, &node) in (1..).zip(&layout.order) {
         index.inode((tree, &layout, &shared), node, number)?;
     }
@@ -146,20 +154,17 @@ pub fn write(tree: &Tree, parts: &[Part], uuid: [u8; 16], out: &File, path: &Pat
             index.put(at, &data(tree, &layout, node))?;
         }
     }
-    index.out.flush().map_err(Error::write(path))?;
     for &node in &layout.order {
-        if let Kind::File { layer, offset, bytes } = tree.nodes[node].kind
+        if let Kind::File {
+            layer, offset, bytes, ..
+        } = tree.nodes[node].kind
             && let Data::Copied(at) = layout.places[node].data
         {
-            parts[layer].copy(offset, bytes, out, at, path)?;
+            copy(&parts[layer], offset, bytes, &mut index, at)?;
         }
     }
-    for (part, start) in parts.iter().zip(&layout.parts) {
-        part.copy(0, part.bytes, out, *start, path)?;
-    }
-    // What was stepped over reads as zeros.
-    out.set_len(u64::from(layout.blocks) * BLOCK_BYTES)
-        .map_err(Error::write(path))
+    index.put(u64::from(layout.blocks) * BLOCK_BYTES, &[])?;
+    index.out.flush().map_err(Error::write(path))
 }
 
 #[cfg(test)]

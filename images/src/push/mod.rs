@@ -119,7 +119,7 @@ impl Store {
             let bytes = fs::read(&path).map_err(Error::read(&path))?;
             match digest_of(&bytes) == digest {
                 true => Ok(bytes),
-                false => Err(Error::Damaged(format!("{what} {digest}"))),
+                false => Err(Error::DamagedContent(format!("{what} {digest}"))),
             }
         };
         let config = read("config", &image.id)?;

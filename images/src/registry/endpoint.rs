@@ -1,6 +1,7 @@
 //! Where a registry answers, and the client that reaches it there.
 
 use super::Registries;
+use super::use_ring;
 use crate::Error;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Certificate, Client, Url};
@@ -116,8 +117,7 @@ impl Endpoint {
     }
 
     pub fn client(&self) -> Result<Client, Error> {
-        // Repeated calls are refused and mean nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        use_ring();
         let mut builder = Client::builder()
             .user_agent(concat!("hyper/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)

@@ -38,6 +38,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Which cryptography all connections use. Repeated calls are refused and mean nothing.
+pub(crate) fn use_ring() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// How registries are reached.
 #[derive(Debug, Clone, Default)]
 pub struct Registries {

@@ -1,4 +1,5 @@
-//! `scripts/bench`: what our part of a guest's start costs, against Xen's own tools in the same lab and the same run.
+//! `scripts/bench`: what our part of a guest's start costs, against Xen's own tools in the same lab and the same run; and
+//! what images cost, against other tools on the same machine.
 //!
 //! Times under emulation mean nothing by themselves, so each round measures both sides one after the other, and what is
 //! printed is the ratio of each round's two: median, least, most.
@@ -6,6 +7,7 @@
 
 mod create;
 mod figures;
+mod images;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -29,12 +31,23 @@ enum What {
         #[arg(long = "type", value_name = "TYPE", value_parser = ["pv", "pvh"])]
         guest_type: Option<String>,
     },
+    /// Ingest and index of an image against plain decompression, umoci, and skopeo with mkfs.erofs; needs no lab, but root
+    Images {
+        /// How often each is measured
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+    },
 }
 
 fn main() -> ExitCode {
-    let What::Create { rounds, guest_type } = Cli::parse().what;
-    let types = guest_type.map_or_else(|| vec!["pv".to_owned(), "pvh".to_owned()], |one| vec![one]);
-    match create::run(rounds, &types) {
+    let done = match Cli::parse().what {
+        What::Create { rounds, guest_type } => {
+            let types = guest_type.map_or_else(|| vec!["pv".to_owned(), "pvh".to_owned()], |one| vec![one]);
+            create::run(rounds, &types)
+        }
+        What::Images { rounds } => images::run(rounds),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");

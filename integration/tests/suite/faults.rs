@@ -47,6 +47,11 @@ fn hyperd_killed(dom0: &Dom0<'_>) {
         "exited 137"
     );
     dom0.hyper(&["start", "idles"]).ok();
+    assert_eq!(
+        dom0.root_devices(),
+        1,
+        "the root of the guest that ran on was found"
+    );
     dom0.hyper(&["rm", "-f", "idles", "counts"]).ok();
 }
 

@@ -9,6 +9,13 @@ pub const TESTS: &[Test] = &[
     both("fidelity::busybox_odd", |dom0| {
         compare(dom0, "localhost:5000/busybox:odd", "busybox-odd")
     }),
+    pv("fidelity::layers_as_disks", |dom0| {
+        dom0.with_config("root-device = \"layers\"", || {
+            compare(dom0, "localhost:5000/busybox:odd", "busybox-odd");
+            compare(dom0, DEBIAN, "debian-trixie");
+            assert_eq!(dom0.root_devices(), 0);
+        });
+    }),
     pv("fidelity::debian_trixie", |dom0| {
         compare(dom0, DEBIAN, "debian-trixie")
     }),

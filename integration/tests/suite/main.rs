@@ -3,6 +3,7 @@
 //! `scripts/test lab [NAME]` runs it. A missing lab fails every test; none is ever skipped.
 #![forbid(unsafe_code)]
 
+mod archive;
 mod docker;
 mod errors;
 mod exec;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
         tty::TESTS,
         lifecycle::TESTS,
         image::TESTS,
+        archive::TESTS,
         fidelity::TESTS,
         storage::TESTS,
         guest::TESTS,

@@ -7,7 +7,7 @@ use crate::hypervisor::Hypervisor;
 use crate::plan::{Defaults, Plan};
 use crate::records::Records;
 use crate::state::Container;
-use images::Store;
+use images::{RootDisk, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,12 +38,13 @@ impl Context {
         self.config.state_dir.join("containers").join(id)
     }
 
-    pub fn plan(&self, record: &Container, uuid: Uuid, root: &std::path::Path) -> Result<Plan, Error> {
+    pub fn plan(&self, record: &Container, uuid: Uuid, root: &RootDisk) -> Result<Plan, Error> {
         let defaults = Defaults {
             host: self.hypervisor.info(),
             guest_type: self.config.guest_type,
             memory_mib: self.config.default_memory_mib,
             cmdline: &self.config.kernel_cmdline,
+            root_form: self.config.root_form,
         };
         let disk = self.container_folder(&record.id).join("disk.ext4");
         Plan::make(record, uuid, root, &disk, &defaults)

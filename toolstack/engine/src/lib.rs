@@ -13,6 +13,7 @@
 mod boot;
 mod container;
 mod context;
+mod devices;
 mod disks;
 mod engine;
 mod error;
@@ -40,7 +41,7 @@ pub use guest_protocol::message::WindowSize;
 pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
 pub use images;
 pub use log::{LogEntry, LogOptions};
-pub use plan::Plan;
+pub use plan::{Plan, RootForm};
 pub use signal::{name as signal_name, parse as parse_signal};
 pub use spec::{Config, CreateRequest, HostConfig, RestartPolicy, Ulimit};
 pub use state::{Container, State, Status};

@@ -9,6 +9,7 @@ use guest_protocol::message::{
     ContainerSpec, FileSpec, MountKind, MountSpec, ProcessId, ProcessSpec, Rlimit, RootSpec, StreamId,
     WindowSize,
 };
+use images::RootDisk;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -26,6 +27,9 @@ pub const FIRST_EXEC: u32 = 16;
 
 /// As docker has it.
 const MIN_NANO_CPUS: u64 = 10_000_000;
+
+/// Their names in a guest have one letter.
+const MAX_DISKS: usize = 26;
 
 /// What the smallest guest boots with.
 pub const MIN_MEMORY_MIB: u64 = 32;
@@ -65,8 +69,27 @@ pub struct Plan {
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PlannedDisk {
-    pub file: PathBuf,
+    #[serde(flatten)]
+    pub source: DiskSource,
     pub read_only: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskSource {
+    File(PathBuf),
+    /// The parts of an image's root as one disk.
+    Root(RootDisk),
+}
+
+/// How guests get the root of their image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RootForm {
+    /// As one disk, which the host puts together.
+    #[default]
+    Linear,
+    /// A disk for the index and one for each layer, which the guest's kernel puts together.
+    Layers,
 }
 
 /// What plans have in common.
@@ -75,13 +98,14 @@ pub struct Defaults<'a> {
     pub guest_type: Option<GuestType>,
     pub memory_mib: u64,
     pub cmdline: &'a str,
+    pub root_form: RootForm,
 }
 
 impl Plan {
     pub fn make(
         container: &Container,
         uuid: Uuid,
-        root: &Path,
+        root: &RootDisk,
         disk: &Path,
         defaults: &Defaults<'_>,
     ) -> Result<Self, Error> {
@@ -92,6 +116,7 @@ impl Plan {
             .or(defaults.guest_type)
             .or(defaults.host.guest_types.first().copied())
             .ok_or_else(|| Error::failed("this host can run no guest"))?;
+        let disks = disks(root, disk, defaults.root_form)?;
         Ok(Self {
             uuid,
             name: container.name.clone(),
@@ -99,20 +124,49 @@ impl Plan {
             memory_mib: memory_mib(config, defaults.memory_mib),
             vcpus: vcpus(config, defaults.host.cpus)?,
             cmdline: format!("console=hvc0 {}", defaults.cmdline).trim_end().to_owned(),
-            disks: vec![
-                PlannedDisk {
-                    file: root.to_owned(),
-                    read_only: true,
-                },
-                PlannedDisk {
-                    file: disk.to_owned(),
-                    read_only: false,
-                },
-            ],
-            container: container_spec(container),
+            container: container_spec(container, &disks),
+            disks,
             process: first_process(container)?,
         })
     }
+}
+
+/// The root first, then the container's own disk, then layers that are disks of their own.
+fn disks(root: &RootDisk, disk: &Path, form: RootForm) -> Result<Vec<PlannedDisk>, Error> {
+    let file = |path: &Path, read_only| PlannedDisk {
+        source: DiskSource::File(path.to_owned()),
+        read_only,
+    };
+    let own = file(disk, false);
+    let disks = match form {
+        RootForm::Linear => {
+            let root = PlannedDisk {
+                source: DiskSource::Root(root.clone()),
+                read_only: true,
+            };
+            vec![root, own]
+        }
+        RootForm::Layers => {
+            let layers = root.layers.iter().map(|layer| file(layer, true));
+            [file(&root.index, true), own].into_iter().chain(layers).collect()
+        }
+    };
+    if disks.len() > MAX_DISKS {
+        return Err(Error::failed(format!(
+            "the image has {} layers, and a guest at most {MAX_DISKS} disks: root-device must be \"linear\"",
+            root.layers.len()
+        )));
+    }
+    Ok(disks)
+}
+
+/// Names in the guest of the disks that make its root.
+fn lower(disks: &[PlannedDisk]) -> Vec<String> {
+    let named = disks.iter().zip(b'a'..=b'z');
+    named
+        .filter(|(disk, _)| disk.read_only)
+        .map(|(_, letter)| format!("xvd{}", char::from(letter)))
+        .collect()
 }
 
 fn memory_mib(config: &Config, default_mib: u64) -> u64 {
@@ -134,7 +188,7 @@ fn vcpus(config: &Config, host_cpus: u32) -> Result<u32, Error> {
     }
 }
 
-fn container_spec(container: &Container) -> ContainerSpec {
+fn container_spec(container: &Container, disks: &[PlannedDisk]) -> ContainerSpec {
     let config = &container.config;
     let mounts = config.host.tmpfs.iter().map(|(target, options)| MountSpec {
         target: target.clone(),
@@ -155,7 +209,7 @@ fn container_spec(container: &Container) -> ContainerSpec {
         hostname: config.hostname.clone(),
         domainname: config.domainname.clone(),
         root: RootSpec {
-            lower: vec!["xvda".to_owned()],
+            lower: lower(disks),
             upper: Some("xvdb".to_owned()),
             read_only: config.host.read_only,
         },

@@ -19,6 +19,10 @@ fn container(change: impl FnOnce(&mut Config)) -> Container {
 }
 
 fn plan(container: &Container) -> Result<Plan, Error> {
+    plan_in_form(container, RootForm::Linear, 2)
+}
+
+fn plan_in_form(container: &Container, root_form: RootForm, layers: usize) -> Result<Plan, Error> {
     let host = HostInfo {
         xen_version: "4.20".to_owned(),
         xen_full_version: "4.20.1".to_owned(),
@@ -30,14 +34,14 @@ fn plan(container: &Container) -> Result<Plan, Error> {
         guest_type: None,
         memory_mib: 512,
         cmdline: "",
+        root_form,
     };
-    Plan::make(
-        container,
-        Uuid::nil(),
-        Path::new("/root.erofs"),
-        Path::new("/disk"),
-        &defaults,
-    )
+    let root = RootDisk {
+        id: "0".repeat(64),
+        index: "/index".into(),
+        layers: (0..layers).map(|layer| format!("/{layer}.tar").into()).collect(),
+    };
+    Plan::make(container, Uuid::nil(), &root, Path::new("/disk"), &defaults)
 }
 
 #[test]
@@ -52,6 +56,21 @@ fn a_plan_has_the_defaults() {
     assert_eq!(plan.process.args, ["sh"]);
     assert_eq!((plan.process.stdin, plan.process.tty), (None, None));
     assert!(plan.container.files[1].content.contains("127.0.1.1\tbox\n"));
+}
+
+#[test]
+fn a_root_is_one_disk_or_several() {
+    let one = plan(&container(|_| {})).unwrap();
+    assert_eq!(one.disks.len(), 2);
+    assert_eq!(one.container.root.lower, ["xvda"]);
+    let several = plan_in_form(&container(|_| {}), RootForm::Layers, 2).unwrap();
+    assert_eq!(several.disks.len(), 4);
+    assert_eq!(several.container.root.lower, ["xvda", "xvdc", "xvdd"]);
+    assert_eq!(several.container.root.upper.as_deref(), Some("xvdb"));
+    assert!(plan_in_form(&container(|_| {}), RootForm::Layers, 24).is_ok());
+    let error = plan_in_form(&container(|_| {}), RootForm::Layers, 25).unwrap_err();
+    assert!(error.to_string().contains("root-device"), "{error}");
+    assert!(plan_in_form(&container(|_| {}), RootForm::Linear, 1000).is_ok());
 }
 
 #[test]

@@ -1,17 +1,17 @@
 //! The hypervisor trait over Xen.
 
+use crate::devices::SharedDevices;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::{Ended, Guest, GuestLink, GuestType, HostInfo, Hypervisor, MemoryInfo};
 use crate::plan::Plan;
 use async_trait::async_trait;
 use guest_protocol::ring::SharedMemory;
-use std::collections::HashMap;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::watch;
 use uuid::Uuid;
-use xen::{Disk, DiskMode, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link, LoopDevice};
+use xen::{Disk, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link};
 
 /// `SHUTDOWN_crash` of xen/sched.h.
 const SHUTDOWN_CRASH: u32 = 3;
@@ -20,8 +20,7 @@ pub struct XenHost {
     host: Arc<Host>,
     info: HostInfo,
     kernel: Arc<Kernel>,
-    /// Devices of read-only files, one for all guests.
-    shared: Mutex<HashMap<PathBuf, Weak<LoopDevice>>>,
+    shared: SharedDevices,
     /// Counts up whenever some domain has ended.
     released: watch::Receiver<u64>,
 }
@@ -66,6 +65,12 @@ impl XenHost {
                 .filter_map(|(guest_type, can)| can.then_some(guest_type))
                 .collect(),
         };
+        for error in xen::release_all() {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "devices of an earlier run"
+            );
+        }
         let mut watch = host
             .store()
             .watch("@releaseDomain")
@@ -81,7 +86,7 @@ impl XenHost {
             host,
             info,
             kernel: Arc::new(kernel),
-            shared: Mutex::default(),
+            shared: SharedDevices::default(),
             released,
         }))
     }
@@ -91,50 +96,12 @@ impl XenHost {
         let host = Arc::clone(self);
         let planned = plan.disks.clone();
         let attached = tokio::task::spawn_blocking(move || {
-            planned
-                .iter()
-                .map(|disk| {
-                    let found = if find {
-                        LoopDevice::find(&disk.file).map(Arc::new)
-                    } else {
-                        None
-                    };
-                    let device = match found {
-                        Some(device) => device,
-                        None if disk.read_only => host.shared_device(&disk.file)?,
-                        None => Arc::new(LoopDevice::attach(&disk.file, false)?),
-                    };
-                    Ok(Disk {
-                        device,
-                        mode: if disk.read_only {
-                            DiskMode::ReadOnly
-                        } else {
-                            DiskMode::ReadWrite
-                        },
-                    })
-                })
-                .collect::<Result<Vec<_>, xen::LoopError>>()
-        })
-        .await;
-        match attached {
-            Ok(disks) => disks.map_err(|error| other("", &error)),
-            Err(error) => Err(other("attaching the disks", &error)),
-        }
-    }
-
-    fn shared_device(&self, file: &Path) -> Result<Arc<LoopDevice>, xen::LoopError> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(device) = shared.get(file).and_then(Weak::upgrade) {
-            return Ok(device);
-        }
-        let device = match LoopDevice::find(file) {
-            Some(device) => device,
-            None => LoopDevice::attach(file, true)?,
-        };
-        let device = Arc::new(device);
-        shared.retain(|_, device| device.strong_count() > 0);
-        shared.insert(file.to_owned(), Arc::downgrade(&device));
-        Ok(device)
+            let attached = planned.iter().map(|disk| host.shared.attach(disk, find));
+            attached.collect::<Result<Vec<_>, _>>()
+        });
+        attached
+            .await
+            .unwrap_or_else(|error| Err(other("attaching the disks", &error)))
     }
 
     fn guest(&self, domain: Domain) -> Arc<dyn Guest> {

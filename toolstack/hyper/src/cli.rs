@@ -68,6 +68,12 @@ pub enum Verb {
     Pull(pull::Args),
     /// Upload an image to a registry
     Push(push::Args),
+    /// Save one or more images to a tar archive (streamed to STDOUT by default)
+    Save(save::Args),
+    /// Load an image from a tar archive or STDIN
+    Load(load::Args),
+    /// Import the contents from a tarball to create a filesystem image
+    Import(import::Args),
     /// Remove one or more images
     Rmi(rmi::Args),
     /// Search a registry for images
@@ -163,6 +169,12 @@ pub enum ImageGroup {
     Pull(pull::Args),
     /// Upload an image to a registry
     Push(push::Args),
+    /// Save one or more images to a tar archive (streamed to STDOUT by default)
+    Save(save::Args),
+    /// Load an image from a tar archive or STDIN
+    Load(load::Args),
+    /// Import the contents from a tarball to create a filesystem image
+    Import(import::Args),
     /// Remove one or more images
     #[command(visible_alias = "remove")]
     Rm(rmi::Args),

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -23,6 +24,7 @@ use crate::credentials::Login;
 use crate::error::{ApiError, Unreachable};
 use crate::output::complain;
 use crate::target::Target;
+use crate::upload::Upload;
 
 /// An answer that is read as a whole; the largest are lists of thousands of containers.
 const MAX_ANSWER_BYTES: usize = 256 << 20;
@@ -39,6 +41,7 @@ pub struct Client {
 enum Content<'a> {
     Empty(Option<&'a Login>),
     Json(Bytes),
+    Upload(Upload),
 }
 
 /// A connection that has left HTTP: bytes both ways, each direction closed on its own.
@@ -119,6 +122,14 @@ impl Client {
             .into_body())
     }
 
+    /// Sends what may be long; the answer may come before it is all sent.
+    pub async fn upload(&self, target: Target, content: Upload) -> Result<Incoming> {
+        Ok(self
+            .send(Method::POST, target, Content::Upload(content), false)
+            .await?
+            .into_body())
+    }
+
     /// Turns a request into a connection of plain bytes.
     pub async fn hijack(&self, target: Target, body: Option<&Value>) -> Result<Hijacked> {
         let body = body.map_or(Content::Empty(None), |value| {
@@ -176,11 +187,15 @@ impl Client {
                 if let Some(login) = login {
                     request = request.header("X-Registry-Auth", login.header());
                 }
-                Bytes::new()
+                whole(Bytes::new())
             }
             Content::Json(json) => {
                 request = request.header(header::CONTENT_TYPE, "application/json");
-                json
+                whole(json)
+            }
+            Content::Upload(content) => {
+                request = request.header(header::CONTENT_TYPE, "application/x-tar");
+                content.boxed()
             }
         };
         if upgrade {
@@ -188,7 +203,7 @@ impl Client {
                 .header(header::CONNECTION, "Upgrade")
                 .header(header::UPGRADE, "tcp");
         }
-        let request = request.body(Full::new(body))?;
+        let request = request.body(body)?;
         let response = sender
             .send_request(request)
             .await
@@ -199,6 +214,10 @@ impl Client {
         }
         Ok(response)
     }
+}
+
+fn whole(bytes: Bytes) -> BoxBody<Bytes, io::Error> {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
 async fn api_error(response: Response<Incoming>) -> ApiError {

@@ -21,6 +21,7 @@ mod template;
 mod terminal;
 mod time;
 mod units;
+mod upload;
 mod verbs;
 
 use std::sync::Arc;
@@ -81,6 +82,9 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Pull(args) => pull::run(&client, args).await,
         Verb::Push(args) => push::run(&client, args).await,
         Verb::Search(args) => search::run(&client, args).await,
+        Verb::Save(args) => save::run(&client, args).await,
+        Verb::Load(args) => load::run(&client, args).await,
+        Verb::Import(args) => import::run(&client, args).await,
         Verb::Rmi(args) => rmi::run(&client, args).await,
         Verb::Login(args) => login::run(&client, args).await,
         Verb::Logout(args) => logout::run(&args),
@@ -100,6 +104,9 @@ async fn dispatch(cli: Cli) -> Result<i32> {
             ImageGroup::Ls(args) => images::run(&client, args).await,
             ImageGroup::Pull(args) => pull::run(&client, args).await,
             ImageGroup::Push(args) => push::run(&client, args).await,
+            ImageGroup::Save(args) => save::run(&client, args).await,
+            ImageGroup::Load(args) => load::run(&client, args).await,
+            ImageGroup::Import(args) => import::run(&client, args).await,
             ImageGroup::Rm(args) => rmi::run(&client, args).await,
             ImageGroup::Verify(args) => verify::run(&client, args).await,
             ImageGroup::Prune(args) => prune_images::run(&client, args).await,

@@ -9,6 +9,7 @@ use rustix::termios::isatty;
 use serde_json::Value;
 
 use crate::json_lines::JsonLines;
+use crate::output;
 use crate::units::human_size;
 
 /// Width of docker's bar, between its brackets.
@@ -49,6 +50,15 @@ pub async fn show(mut lines: JsonLines, sink: Sink) -> Result<()> {
     while let Some(line) = lines.next().await? {
         if let Some(error) = error_of(&line) {
             bail!("{error}");
+        }
+        if let Some(text) = line.get("stream").and_then(Value::as_str) {
+            // Outcomes, which are told in any case.
+            let text = text.trim_end();
+            match &bars {
+                Some(bars) => bars.all.println(text)?,
+                None => output::line(text)?,
+            }
+            continue;
         }
         match &mut bars {
             Some(bars) => bars.update(&line),

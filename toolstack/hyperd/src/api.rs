@@ -84,7 +84,15 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         Route::ExecStart(id) => exec::start(call, id).await,
         Route::ExecResize(id) => exec::resize(&call, &id).await,
         Route::ExecInspect(id) => exec::inspect(&call, &id),
-        Route::ImageCreate => images::pull::create(&call).await,
+        Route::ImageCreate => match call.query.text("fromSrc").map(str::to_owned) {
+            Some(source) => images::import::import(call, &source).await,
+            None => images::pull::create(&call).await,
+        },
+        Route::ImageLoad => images::load::load(call).await,
+        Route::ImageSave => {
+            let names = call.query.texts("names");
+            images::save::save(&call, names).await
+        }
         Route::ImageList => images::list::list(&call),
         Route::ImagePrune => images::remove::prune(&call).await,
         Route::ImageSearch => images::search::search(&call).await,
@@ -92,6 +100,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         Route::Image(to, name) => match to {
             ImageRoute::Inspect => images::inspect::inspect(&call, &name),
             ImageRoute::History => images::inspect::history(&call, &name),
+            ImageRoute::Save => images::save::save(&call, vec![name]).await,
             ImageRoute::Tag => images::tag(&call, &name),
             ImageRoute::Push => images::push::push(&call, &name).await,
             ImageRoute::Remove => images::remove::remove(&call, name).await,

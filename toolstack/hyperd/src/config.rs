@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use engine::images::{Mirror, Registries, Retry};
-use engine::{EngineConfig, GuestType};
+use engine::{EngineConfig, GuestType, RootForm};
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +26,7 @@ pub struct Config {
     pub guest_type: DefaultGuestType,
     pub memory: Size,
     pub disk: Size,
+    pub root_device: RootDevice,
     pub insecure_registries: Vec<String>,
     /// Authorities that single registries are trusted by, as docker keeps them.
     pub certs_dir: PathBuf,
@@ -50,6 +51,7 @@ impl Default for Config {
             guest_type: DefaultGuestType::Auto,
             memory: Size::from_mib(512),
             disk: Size::from_mib(10 << 10),
+            root_device: RootDevice::Linear,
             insecure_registries: Vec::new(),
             certs_dir: "/etc/docker/certs.d".into(),
             registries: BTreeMap::new(),
@@ -74,6 +76,13 @@ pub enum DefaultGuestType {
     Auto,
     Pv,
     Pvh,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RootDevice {
+    Linear,
+    Layers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -262,6 +271,10 @@ impl Config {
             },
             default_memory_mib: self.memory.mib(),
             disk_mib: self.disk.mib(),
+            root_form: match self.root_device {
+                RootDevice::Linear => RootForm::Linear,
+                RootDevice::Layers => RootForm::Layers,
+            },
             registries: self.images_registries(),
             stop_timeout: self.stop_timeout,
             boot_timeout: self.boot_timeout,

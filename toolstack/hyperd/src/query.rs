@@ -26,6 +26,15 @@ impl Query {
             .filter(|value| !value.is_empty())
     }
 
+    /// All values of a name that are not empty.
+    pub fn texts(&self, name: &str) -> Vec<String> {
+        self.pairs
+            .iter()
+            .filter(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+
     /// True unless it says so, as docker's `BoolValue`.
     pub fn flag(&self, name: &str) -> bool {
         self.flag_or(name, false)
@@ -106,6 +115,7 @@ mod tests {
     fn values_are_decoded() {
         let query = query("name=a%20b+c&tag=%2F&h=24");
         assert_eq!(query.text("name"), Some("a b c"));
+        assert_eq!(self::query("n=a&m=x&n=&n=b").texts("n"), ["a", "b"]);
         assert_eq!(query.text("tag"), Some("/"));
         assert_eq!(query.number::<u16>("h").unwrap(), Some(24));
         assert!(query.number::<u16>("name").is_err());

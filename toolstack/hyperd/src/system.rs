@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode};
 use chrono::Utc;
 use engine::HostSummary;
+use engine::images::Usage;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -204,15 +205,16 @@ fn info_json(summary: &HostSummary, host: &Host) -> Value {
 pub fn disk_usage(call: &Call) -> Answer {
     let images = call.engine().images().list()?;
     let containers = call.engine().containers();
-    let size: u64 = images.iter().map(|image| image.size).sum();
+    let usage = Usage::of(&images);
     let now = Utc::now();
     Ok(request::ok_json(&json!({
-        "LayersSize": size,
+        "LayersSize": usage.layers_bytes,
         "Images": images
             .iter()
-            .map(|image| {
+            .zip(&usage.shared_bytes)
+            .map(|(image, shared)| {
                 let users = containers.iter().filter(|container| container.image_id == image.id).count();
-                image_list::image_json(image, Some(users))
+                image_list::image_json(image, Some(users), Some(*shared))
             })
             .collect::<Vec<_>>(),
         "Containers": containers

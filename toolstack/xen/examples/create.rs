@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
-use xen::{Disk, DiskMode, DomainConfig, DomainState, GuestType, Host, Kernel, Link, LoopDevice, Nic};
+use xen::{
+    BlockDevice, Disk, DiskMode, DomainConfig, DomainState, GuestType, Host, Kernel, Link, LoopDevice, Nic,
+};
 
 const USAGE: &str = "usage: create [--type pv|pvh] [--kernel FILE] [--initramfs FILE] [--memory MIB] [--vcpus N] [--cmdline TEXT]
               [--disk FILE]... [--bridge NAME] [--count N] [--run | --offer]
@@ -71,7 +73,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .iter()
             .map(|file| {
                 Ok(Disk {
-                    device: Arc::new(LoopDevice::attach(file, false)?),
+                    device: BlockDevice::Loop(Arc::new(LoopDevice::attach(file, false)?)),
                     mode: DiskMode::ReadWrite,
                 })
             })

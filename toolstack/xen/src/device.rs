@@ -3,9 +3,8 @@
 //! A hotplug script's part is done here: blkback starts on `physical-device`, netback on `hotplug-status`.
 
 use crate::DomId;
-use crate::loop_device::LoopDevice;
+use crate::block_device::BlockDevice;
 use crate::store::Access;
-use std::sync::Arc;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskMode {
@@ -16,7 +15,7 @@ pub enum DiskMode {
 /// A block device of a guest: the first is xvda.
 #[derive(Debug, Clone)]
 pub struct Disk {
-    pub device: Arc<LoopDevice>,
+    pub device: BlockDevice,
     pub mode: DiskMode,
 }
 
@@ -80,15 +79,27 @@ fn nodes(domid: DomId, kind: &str, number: u32, front: &[(&str, &str)], back: &[
     }
 }
 
+/// What a guest's disks are counted up to: their names have one letter.
+pub const MAX_DISKS: usize = 26;
+
 /// Name of the disk of this index in the guest.
 pub fn disk_name(index: usize) -> String {
-    format!("xvd{}", char::from(b'a' + index as u8))
+    format!("xvd{}", char::from(b'a' + (index % MAX_DISKS) as u8))
+}
+
+/// As xen/docs/misc/vbd-interface.txt has it: major 202 and 16 minors for each of the first 16, 256 of a number space
+/// of their own for the others.
+fn disk_number(index: usize) -> u32 {
+    let index = index as u32;
+    match index {
+        0..16 => (202 << 8) + 16 * index,
+        _ => (1 << 28) + (index << 8),
+    }
 }
 
 impl Disk {
     pub(crate) fn nodes(&self, domid: DomId, index: usize) -> Nodes {
-        // Major 202, 16 minors for each disk.
-        let number = (202 << 8) + 16 * index as u32;
+        let number = disk_number(index);
         let path = self.device.path();
         let mode = match self.mode {
             DiskMode::ReadOnly => "r",

@@ -5,20 +5,24 @@
 //! script or any other process. Calls into Xen's libraries block and run on tokio's blocking threads.
 
 mod acpi;
+mod block_device;
 mod calls;
 mod device;
 mod domain;
 mod event_channel;
 mod grant;
 mod host;
+mod linear_device;
 mod link;
 mod loop_device;
 mod store;
 mod vif;
 
+pub use block_device::BlockDevice;
 pub use device::{Disk, DiskMode, Nic};
 pub use domain::{Domain, DomainConfig, DomainError, DomainState, GuestType, Kernel, Timings};
 pub use host::{Host, HostError, HostInfo, MemoryInfo};
+pub use linear_device::{LinearDevice, LinearError, release_all};
 pub use link::{Link, LinkError, LinkMemory};
 pub use loop_device::{LoopDevice, LoopError};
 pub use store::{Store, StoreError, Watch};

@@ -13,9 +13,13 @@ use std::path::{Path, PathBuf};
 /// linux/loop.h
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
+/// linux/fs.h: `_IOR(0x12, 114, size_t)`
+const BLKGETSIZE64: libc::c_ulong = 0x8008_1272;
 const LO_FLAGS_READ_ONLY: u32 = 1;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 const SECTOR_BYTES: u32 = 512;
+/// linux/major.h
+const LOOP_MAJOR: u32 = 7;
 
 /// `struct loop_config` of linux/loop.h, with its `struct loop_info64`.
 #[repr(C)]
@@ -60,7 +64,7 @@ pub enum LoopError {
 #[derive(Debug)]
 pub struct LoopDevice {
     number: u32,
-    _held: OwnedFd,
+    held: OwnedFd,
 }
 
 fn open_at(path: &Path, flags: OFlags) -> Result<OwnedFd, LoopError> {
@@ -72,6 +76,13 @@ fn open_at(path: &Path, flags: OFlags) -> Result<OwnedFd, LoopError> {
 
 fn device_path(number: u32) -> PathBuf {
     PathBuf::from(format!("/dev/loop{number}"))
+}
+
+/// The file behind a loop device: its file system and inode.
+fn backing(number: u32) -> Option<(u64, u64)> {
+    let backing = fs::read_to_string(format!("/sys/block/loop{number}/loop/backing_file")).ok()?;
+    let found = fs::metadata(backing.trim_end()).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 impl LoopDevice {
@@ -110,10 +121,7 @@ impl LoopDevice {
             };
             // SAFETY: LOOP_CONFIGURE reads a `struct loop_config`, whose layout this is.
             if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &config) } == 0 {
-                return Ok(Self {
-                    number,
-                    _held: device,
-                });
+                return Ok(Self { number, held: device });
             }
             let error = io::Error::last_os_error();
             // Somebody else took this one meanwhile: ask for another.
@@ -129,6 +137,7 @@ impl LoopDevice {
     /// The device a file is attached to already, by the file's identity.
     pub fn find(path: &Path) -> Option<Self> {
         let wanted = fs::metadata(path).ok()?;
+        let wanted = (wanted.dev(), wanted.ino());
         for entry in fs::read_dir("/sys/block").ok()?.flatten() {
             let name = entry.file_name();
             let Some(number) = name
@@ -137,21 +146,36 @@ impl LoopDevice {
             else {
                 continue;
             };
-            let Ok(backing) = fs::read_to_string(entry.path().join("loop/backing_file")) else {
+            if backing(number) != Some(wanted) {
+                continue;
+            }
+            let Ok(held) = File::open(device_path(number)) else {
                 continue;
             };
-            let Ok(found) = fs::metadata(backing.trim_end()) else {
-                continue;
-            };
-            if (found.dev(), found.ino()) == (wanted.dev(), wanted.ino()) {
-                let held = File::open(device_path(number)).ok()?;
+            // It may have been cleared, and taken by another file, before it was held.
+            if backing(number) == Some(wanted) {
                 return Some(Self {
                     number,
-                    _held: held.into(),
+                    held: held.into(),
                 });
             }
         }
         None
+    }
+
+    /// Its length in units of 512 bytes.
+    pub(crate) fn sectors(&self) -> io::Result<u64> {
+        let mut bytes = 0_u64;
+        // SAFETY: BLKGETSIZE64 writes a 64-bit number, which this is.
+        match unsafe { libc::ioctl(self.held.as_raw_fd(), BLKGETSIZE64, &mut bytes) } {
+            0 => Ok(bytes / u64::from(SECTOR_BYTES)),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// `major:minor`.
+    pub(crate) fn number(&self) -> String {
+        format!("{LOOP_MAJOR}:{}", self.number)
     }
 
     /// As `/dev/loop3`.
@@ -161,6 +185,6 @@ impl LoopDevice {
 
     /// Major and minor number as blkback wants them, in hexadecimal.
     pub(crate) fn physical(&self) -> String {
-        format!("7:{:x}", self.number)
+        format!("{LOOP_MAJOR:x}:{:x}", self.number)
     }
 }

@@ -54,6 +54,24 @@ impl<'a> Dom0<'a> {
         self.command(&["bash", "-c", script])
     }
 
+    /// Does something while hyperd runs with a line more in its config. A lab in which that fails is not used again.
+    pub fn with_config(&self, line: &str, run: impl FnOnce()) {
+        self.sh(&format!(
+            "cp /etc/hyper/hyperd.toml /tmp/hyperd.toml; echo '{line}' >> /etc/hyper/hyperd.toml; systemctl restart hyperd"
+        ))
+        .ok();
+        run();
+        self.sh("mv /tmp/hyperd.toml /etc/hyper/hyperd.toml; systemctl restart hyperd")
+            .ok();
+    }
+
+    /// How many roots of images are put together at present.
+    #[track_caller]
+    pub fn root_devices(&self) -> usize {
+        let devices = self.sh("ls /sys/block | grep -c ^dm- || true").ok().text();
+        devices.parse().expect("a number")
+    }
+
     /// `hyper ARGS`.
     #[track_caller]
     pub fn hyper(&self, args: &[&str]) -> Ran {

@@ -4,6 +4,7 @@ use crate::container::Life;
 pub use crate::container::WaitResult;
 use crate::error::Error;
 use crate::hypervisor::{GuestType, HostInfo, MemoryInfo};
+use crate::plan::RootForm;
 use chrono::{DateTime, Utc};
 use images::Registries;
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub struct EngineConfig {
     /// Size of a container's own disk, sparse.
     pub disk_mib: u64,
     pub registries: Registries,
+    pub root_form: RootForm,
     /// How long `stop` waits before it kills, unless the container or the request says otherwise.
     pub stop_timeout: Duration,
     /// How long a guest may take from its start to its agent's first word.

@@ -91,15 +91,10 @@ pub fn history(call: &Call, name: &str) -> Answer {
     Ok(request::ok_json(&history_json(&image)))
 }
 
-/// The newest step first. The store tells the size of an image, not that of a layer: it stands at the only layer, or
-/// at none.
+/// The newest step first, each with what its layer takes.
 fn history_json(image: &Image) -> Vec<Value> {
     let steps = image.configuration.history().clone().unwrap_or_default();
-    let only_layer = steps
-        .iter()
-        .filter(|step| step.empty_layer() != Some(true))
-        .count()
-        == 1;
+    let mut layers = image.layer_bytes.iter();
     let mut entries: Vec<Value> = steps
         .iter()
         .map(|step| {
@@ -107,13 +102,16 @@ fn history_json(image: &Image) -> Vec<Value> {
                 .created()
                 .as_ref()
                 .and_then(|text| DateTime::parse_from_rfc3339(text).ok());
-            let has_layer = step.empty_layer() != Some(true);
+            let layer = match step.empty_layer() {
+                Some(true) => None,
+                _ => layers.next(),
+            };
             json!({
                 "Id": "<missing>",
                 "Created": at.map_or(0, |at| at.timestamp()),
                 "CreatedBy": step.created_by().clone().unwrap_or_default(),
                 "Tags": null,
-                "Size": if has_layer && only_layer { image.size } else { 0 },
+                "Size": layer.unwrap_or(&0),
                 "Comment": step.comment().clone().unwrap_or_default(),
             })
         })

@@ -8,7 +8,7 @@ use crate::filters::Filters;
 use crate::pattern::glob;
 use crate::request;
 use chrono::{DateTime, Utc};
-use engine::images::{Image, Name};
+use engine::images::{Image, Name, Usage};
 use serde_json::{Value, json};
 
 const FILTERS: &[&str] = &[
@@ -28,12 +28,15 @@ pub fn list(call: &Call) -> Answer {
     let before = built(call, filters.get("before"))?;
     let since = built(call, filters.get("since"))?;
     let until = until(&filters, Utc::now())?;
-    let images: Vec<Value> = call
-        .engine()
-        .images()
-        .list()?
+    let all = call.engine().images().list()?;
+    let shared = call
+        .query
+        .flag("shared-size")
+        .then(|| Usage::of(&all).shared_bytes);
+    let images: Vec<Value> = all
         .iter()
-        .filter(|image| {
+        .enumerate()
+        .filter(|(_, image)| {
             let at = created(image).unwrap_or_default();
             dangling.is_none_or(|dangling| dangling == image.names.is_empty())
                 && before.is_none_or(|before| at < before)
@@ -44,7 +47,7 @@ pub fn list(call: &Call) -> Answer {
                     image.names.iter().any(|name| reference_fits(pattern, name))
                 })
         })
-        .map(|image| image_json(image, None))
+        .map(|(index, image)| image_json(image, None, shared.as_ref().map(|shared| shared[index])))
         .collect();
     Ok(request::ok_json(&images))
 }
@@ -70,8 +73,8 @@ fn reference_fits(pattern: &str, name: &str) -> bool {
         || matches!((parsed, wanted), (Ok(name), Ok(wanted)) if pattern.contains('/') && name == wanted)
 }
 
-/// `users`: how many containers use it, where that was counted.
-pub fn image_json(image: &Image, users: Option<usize>) -> Value {
+/// `users`: how many containers use it, and `shared`: how much of it other images have, where that was counted.
+pub fn image_json(image: &Image, users: Option<usize>, shared: Option<u64>) -> Value {
     json!({
         "Id": image.id,
         "ParentId": "",
@@ -79,7 +82,7 @@ pub fn image_json(image: &Image, users: Option<usize>) -> Value {
         "RepoDigests": image.digests,
         "Created": created(image).map_or(0, |at| at.timestamp()),
         "Size": image.size,
-        "SharedSize": if users.is_some() { 0 } else { -1 },
+        "SharedSize": shared.map_or(json!(-1), |shared| json!(shared)),
         "Labels": image.config.labels,
         "Containers": users.map_or(json!(-1), |users| json!(users)),
     })

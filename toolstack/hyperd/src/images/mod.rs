@@ -1,12 +1,16 @@
 //! Images and where they come from.
 
+mod body;
+pub mod import;
 pub mod inspect;
 pub mod list;
+pub mod load;
 pub mod login;
 mod progress;
 pub mod pull;
 pub mod push;
 pub mod remove;
+pub mod save;
 pub mod search;
 mod transfer;
 

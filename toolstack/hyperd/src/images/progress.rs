@@ -133,7 +133,7 @@ pub fn failure(message: &str) -> Value {
     json!({ "errorDetail": { "message": message }, "error": message })
 }
 
-fn short(digest: &str) -> &str {
+pub fn short(digest: &str) -> &str {
     let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
     hex.get(..12).unwrap_or(hex)
 }

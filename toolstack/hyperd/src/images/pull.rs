@@ -10,9 +10,6 @@ use engine::images::Name;
 use std::sync::Arc;
 
 pub async fn create(call: &Call) -> Answer {
-    if call.query.text("fromSrc").is_some() {
-        return Err(ApiError::unsupported("importing an image from a file"));
-    }
     check_platform(call.query.text("platform"))?;
     let image = call
         .query

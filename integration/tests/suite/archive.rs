@@ -1,0 +1,63 @@
+//! Images in and out of files.
+
+use super::support::{Dom0, Test, pv};
+
+pub const TESTS: &[Test] = &[pv("archive::save_load", save_load), pv("archive::import", import)];
+
+const ODD: &str = "localhost:5000/busybox:odd";
+
+/// The image that comes back is the one that went, through `hyper` and `docker` alike.
+fn save_load(dom0: &Dom0<'_>) {
+    dom0.pull(ODD);
+    let id = dom0.inspect(ODD, "{{.Id}}");
+    let file = "/var/tmp/saved.tar";
+    dom0.hyper(&["save", "-o", file, ODD]).ok().stdout("");
+    let remove = || {
+        dom0.hyper(&["rmi", ODD]).ok().out_has("Untagged");
+        dom0.forget_pulled();
+        dom0.hyper(&["inspect", &id]).code(1);
+    };
+    let is_back = || assert_eq!(dom0.inspect(ODD, "{{.Id}}"), id);
+
+    remove();
+    // Half of an archive is none of an image.
+    dom0.sh(&format!(
+        "head -c $(($(stat -c %s {file}) / 2)) {file} | hyper load"
+    ))
+    .code(1);
+    dom0.hyper(&["inspect", &id]).code(1);
+    dom0.hyper(&["load", "-q", "-i", file])
+        .ok()
+        .stdout(&format!("Loaded image: {ODD}\n"));
+    is_back();
+    dom0.hyper(&["run", "--rm", &id, "cat", "/odd/replaced"])
+        .ok()
+        .stdout("new content");
+
+    let docker = "docker -H unix:///run/hyper/hyperd.sock";
+    dom0.sh(&format!("{docker} save {ODD} > {file}")).ok();
+    remove();
+    dom0.sh(&format!("gzip -1 < {file} | hyper load"))
+        .ok()
+        .out_has(&format!("Loaded image: {ODD}"));
+    is_back();
+    dom0.sh(&format!("hyper save {ODD} > {file}")).ok();
+    remove();
+    dom0.sh(&format!("{docker} load < {file}"))
+        .ok()
+        .out_has(&format!("Loaded image: {ODD}"));
+    is_back();
+    remove();
+    dom0.sh(&format!("rm {file}")).ok();
+}
+
+/// A tar of files becomes an image of one layer.
+fn import(dom0: &Dom0<'_>) {
+    let ran = dom0.sh("tar -C /etc -c hostname | hyper import -m 'by hand' - mine:1");
+    let id = ran.ok().text();
+    assert_eq!(dom0.inspect("mine:1", "{{.Id}}"), id);
+    dom0.hyper(&["history", "mine:1"]).ok().out_has("by hand");
+    dom0.sh("echo no tar | hyper import - mine:2").code(1);
+    dom0.hyper(&["inspect", "mine:2"]).code(1);
+    dom0.hyper(&["rmi", "mine:1"]).ok().out_has("Untagged: mine:1");
+}
