@@ -136,7 +136,7 @@ fn no_memory(dom0: &Dom0<'_>) {
 fn full_disk(dom0: &Dom0<'_>) {
     let redis = "localhost:5000/redis";
     dom0.pull(BUSYBOX);
-    dom0.sh("fallocate -l $(($(stat -f -c '%a * %S' /var/lib/hyper) - (12 << 20))) /var/lib/hyper/ballast")
+    dom0.sh("fallocate -l $(($(stat -f -c '%a * %S' /var/lib/hyper) - (4 << 20))) /var/lib/hyper/ballast")
         .ok();
     let pulled = dom0.hyper(&["pull", "-q", redis]);
     let ran = run(dom0, redis);

@@ -417,13 +417,19 @@ impl Agent {
                     .all(|output| self.mux.position(output.stream).is_none_or(|at| at.sent_end))
             {
                 process.told = true;
-                events.push(Event::Exited {
+                let event = Event::Exited {
                     process: *id,
                     status: status.clone(),
-                });
+                };
+                events.push((process.first, event));
             }
         }
-        events.iter().try_for_each(|event| self.send(event))
+        // The engine hears nothing more after a container's first process: others that ended with it go before.
+        events.sort_by_key(|(first, _)| *first);
+        events
+            .iter()
+            .map(|(_, event)| event)
+            .try_for_each(|event| self.send(event))
     }
 
     fn pump_kernel_log(&mut self) {
