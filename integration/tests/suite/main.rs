@@ -13,6 +13,7 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod push;
 mod run;
 mod stdio;
 mod storage;
@@ -22,6 +23,7 @@ mod tty;
 fn main() -> std::process::ExitCode {
     let tests = [
         run::TESTS,
+        push::TESTS,
         exec::TESTS,
         stdio::TESTS,
         tty::TESTS,
