@@ -80,7 +80,7 @@ fn round_trips(dom0: &Dom0<'_>) {
         .stdout("new content");
     dom0.hyper(&["push", "localhost:5000/no-such-image"])
         .code(1)
-        .one_error("No such image");
+        .one_error("does not exist locally with the tag");
     dom0.hyper(&["tag", &id, "localhost:5999/nobody"]).ok();
     dom0.hyper(&["push", "localhost:5999/nobody"])
         .code(1)
