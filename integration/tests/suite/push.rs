@@ -80,11 +80,11 @@ fn round_trips(dom0: &Dom0<'_>) {
         .stdout("new content");
     dom0.hyper(&["push", "localhost:5000/no-such-image"])
         .code(1)
-        .one_error("does not exist locally with the tag");
+        .err_has("does not exist locally with the tag");
     dom0.hyper(&["tag", &id, "localhost:5999/nobody"]).ok();
     dom0.hyper(&["push", "localhost:5999/nobody"])
         .code(1)
-        .one_error("cannot reach the registry");
+        .err_has("cannot reach the registry");
     dom0.hyper(&["rmi", "-f", &id]).ok();
     dom0.sh("systemctl stop second-registry; rm -rf /var/tmp/second")
         .ok();
