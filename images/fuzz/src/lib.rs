@@ -29,8 +29,7 @@ mod tree;
 use config::ImageConfig;
 use error::Error;
 use name::Name;
-use registry::{Credentials, Registries};
-use store::{Image, Staged, Store, StoredLayer};
+use store::{Staged, Store, StoredLayer};
 
 #[path = "../bodies/mod.rs"]
 pub mod bodies;
