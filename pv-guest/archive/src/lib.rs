@@ -18,7 +18,7 @@ pub use metadata::Stat;
 pub use pack::{list, open_directory, pack};
 pub use root::Root;
 pub use unpack::{Options, Owner, unpack};
-pub use writer::{Writer, Xattrs};
+pub use writer::{Writer, Xattrs, xattrs, xattrs_at};
 
 /// How deep a tree may be: each level costs a descriptor.
 pub const MAX_DEPTH: usize = 900;

@@ -99,7 +99,7 @@ impl<W: Write> Writer<W> {
                 };
                 entry.bytes = now.bytes;
                 entry.stat = &now;
-                entry.xattrs = read_xattrs(&content, self.xattrs);
+                entry.xattrs = xattrs(&content, self.xattrs);
                 self.head(&entry)?;
                 self.copy(File::from(content), now.bytes, name)?;
             }
@@ -111,7 +111,7 @@ impl<W: Write> Writer<W> {
                     Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
                     Err(error) => return Err(error).context("open", name),
                 };
-                entry.xattrs = read_xattrs(&opened, self.xattrs);
+                entry.xattrs = xattrs(&opened, self.xattrs);
                 let with_slash = [name, if name.ends_with(b"/") { b"" } else { b"/" }].concat();
                 entry.name = &with_slash;
                 self.head(&entry)?;
@@ -270,11 +270,12 @@ fn record(to: &mut Vec<u8>, key: &[u8], value: &[u8]) {
 }
 
 /// Attributes that a tar can hold; that some cannot be read is no reason to fail.
-fn read_xattrs(file: impl AsFd, wanted: Xattrs) -> Vec<(String, Vec<u8>)> {
+pub fn xattrs(file: impl AsFd, wanted: Xattrs) -> Vec<(String, Vec<u8>)> {
     let file = file.as_fd();
     let mut names = vec![0; XATTRS_BYTES];
-    let Ok(length) = flistxattr(file, &mut names[..]) else {
-        return Vec::new();
+    let length = match flistxattr(file, &mut names[..]) {
+        Ok(length) if length > 0 => length,
+        _ => return Vec::new(),
     };
     let mut value = vec![0; XATTRS_BYTES];
     let mut xattrs = Vec::new();
@@ -291,4 +292,12 @@ fn read_xattrs(file: impl AsFd, wanted: Xattrs) -> Vec<(String, Vec<u8>)> {
         }
     }
     xattrs
+}
+
+/// The same of a plain file of a directory.
+pub fn xattrs_at(directory: impl AsFd, file: &[u8], wanted: Xattrs) -> Vec<(String, Vec<u8>)> {
+    match open_file(directory, file, file) {
+        Ok(Some((opened, _))) => xattrs(&opened, wanted),
+        _ => Vec::new(),
+    }
 }
