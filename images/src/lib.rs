@@ -31,7 +31,7 @@ mod verify;
 pub use config::ImageConfig;
 pub use error::Error;
 pub use import::fetch;
-pub use load::{Loaded, Report};
+pub use load::{Loaded, Report, expand};
 pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;

@@ -62,10 +62,27 @@ pub struct Output {
     session: Session,
 }
 
+/// What there is of a stream without waiting.
+#[derive(Debug)]
+pub enum Early {
+    Bytes(Bytes),
+    End,
+    Nothing,
+}
+
 impl Output {
     /// The next bytes; `None` at the end of the stream or of the session.
     pub async fn next(&mut self) -> Option<Bytes> {
         self.bytes.recv().await
+    }
+
+    /// What has come so far.
+    pub fn early(&mut self) -> Early {
+        match self.bytes.try_recv() {
+            Ok(bytes) => Early::Bytes(bytes),
+            Err(mpsc::error::TryRecvError::Empty) => Early::Nothing,
+            Err(mpsc::error::TryRecvError::Disconnected) => Early::End,
+        }
     }
 
     /// So many bytes have been disposed of.
@@ -127,11 +144,16 @@ impl Session {
         let _ = self.commands.send(command);
     }
 
-    /// Asks, and waits for the answer.
-    pub async fn request(&self, body: RequestBody) -> Result<ReplyBody, RequestError> {
+    /// Asks; the answer may be waited for or not.
+    pub fn ask(&self, body: RequestBody) -> oneshot::Receiver<Result<ReplyBody, RequestError>> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Request(Box::new(body), reply));
-        answer.await.unwrap_or_else(|_| {
+        answer
+    }
+
+    /// Asks, and waits for the answer.
+    pub async fn request(&self, body: RequestBody) -> Result<ReplyBody, RequestError> {
+        self.ask(body).await.unwrap_or_else(|_| {
             Err(RequestError {
                 kind: AgentError::Guest,
                 message: "the guest is gone".to_owned(),
