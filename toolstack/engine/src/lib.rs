@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod commit;
 mod container;
 mod context;
 mod devices;
@@ -35,6 +36,7 @@ mod task;
 mod visit;
 mod xen_host;
 
+pub use commit::CommitRequest;
 pub use engine::{
     AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Wait, WaitCondition,
     WaitResult,

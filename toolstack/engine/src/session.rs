@@ -102,14 +102,21 @@ pub fn refused(what: &str, error: &RequestError) -> Error {
         AgentError::Invalid => ErrorKind::Invalid,
         AgentError::Guest => ErrorKind::Failed,
     };
-    // The guest words it: no control characters, no novels.
-    let message: String = error
-        .message
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(1000)
-        .collect();
-    Error::new(kind, format!("{what}: {message}"))
+    Error::new(kind, format!("{what}: {}", words_of(error)))
+}
+
+/// The guest words it: no control characters, no novels.
+pub fn words_of(error: &RequestError) -> String {
+    let plain = error.message.chars().filter(|c| !c.is_control());
+    plain.take(1000).collect()
+}
+
+/// The answer when there is nobody to give one.
+pub fn gone() -> RequestError {
+    RequestError {
+        kind: AgentError::Guest,
+        message: "the guest is gone".to_owned(),
+    }
 }
 
 impl Session {
@@ -153,12 +160,7 @@ impl Session {
 
     /// Asks, and waits for the answer.
     pub async fn request(&self, body: RequestBody) -> Result<ReplyBody, RequestError> {
-        self.ask(body).await.unwrap_or_else(|_| {
-            Err(RequestError {
-                kind: AgentError::Guest,
-                message: "the guest is gone".to_owned(),
-            })
-        })
+        self.ask(body).await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// The first request of every session.

@@ -2,7 +2,7 @@
 
 use super::job::{Answer, Job, refused};
 use crate::error::Error;
-use crate::session::{Early, Output, unexpected};
+use crate::session::{Early, Output, gone, unexpected};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use guest_protocol::files::FileJob;
@@ -60,13 +60,13 @@ impl Download {
                     Some(bytes) => return Some(Ok(self.take(bytes))),
                     None => {
                         let reply = answer.await;
-                        if let Err(error) = self.answered(reply.unwrap_or_else(|_| Err(unexpected()))) {
+                        if let Err(error) = self.answered(reply.unwrap_or_else(|_| Err(gone()))) {
                             return Some(Err(error));
                         }
                     }
                 },
                 reply = &mut *answer => {
-                    if let Err(error) = self.answered(reply.unwrap_or_else(|_| Err(unexpected()))) {
+                    if let Err(error) = self.answered(reply.unwrap_or_else(|_| Err(gone()))) {
                         return Some(Err(error));
                     }
                 }

@@ -5,7 +5,7 @@ use crate::session::{self, Output};
 use crate::visit::Lease;
 use bytes::Bytes;
 use guest_protocol::files::FileJob;
-use guest_protocol::message::{ReplyBody, RequestBody, RequestError, StreamId};
+use guest_protocol::message::{ErrorKind as AgentError, ReplyBody, RequestBody, RequestError, StreamId};
 use std::io::{self, Read};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -30,13 +30,13 @@ pub struct Sent {
     pub bytes: Option<u64>,
 }
 
-/// The agent's refusal as ours.
+/// The agent's refusal as ours, in its words, which are docker's.
 pub fn refused(error: &RequestError) -> Error {
-    let refused = session::refused("the guest", error);
-    match refused.kind() {
-        ErrorKind::Invalid => session::refused_plainly(error),
-        _ => Error::failed(refused.to_string()),
-    }
+    let kind = match error.kind {
+        AgentError::Invalid => ErrorKind::Invalid,
+        _ => ErrorKind::Failed,
+    };
+    Error::new(kind, session::words_of(error))
 }
 
 impl Job {
@@ -78,35 +78,37 @@ impl Job {
         let input = self.lease.session.input(self.stream);
         self.asked = true;
         let mut answer = self.ask(container, job);
-        let mut sending = tokio::task::spawn_blocking(move || send_all(from, &input));
-        let gone = |_| Err(session::unexpected());
+        let (done, mut sent) = oneshot::channel();
+        tokio::task::spawn_blocking(move || {
+            // Told before the stream ends, and so before it can be answered.
+            let _ = done.send(send_all(from, &input));
+            drop(input);
+        });
+        let mut bytes = None;
         // Until one of both ends: an agent that refuses does not wait for the rest.
-        let sent = tokio::select! {
+        let reply = tokio::select! {
             reply = &mut answer => {
-                self.end();
-                return Ok(Sent { reply: reply.unwrap_or_else(gone), bytes: None }).map(|mut sent| {
-                    // It may have come right behind the last byte.
-                    if let Some(Ok(Ok(bytes))) = futures_util::FutureExt::now_or_never(sending) {
-                        sent.bytes = bytes;
-                    }
-                    sent
-                });
+                if let Ok(Ok(all)) = sent.try_recv() {
+                    bytes = all;
+                }
+                reply
             }
-            sent = &mut sending => sent,
+            all = &mut sent => match all {
+                Ok(Ok(all)) => {
+                    bytes = all;
+                    answer.await
+                }
+                Ok(Err(error)) => {
+                    return Err(Error::from_source(ErrorKind::Invalid, "cannot read the archive", &error));
+                }
+                Err(error) => return Err(Error::from_source(ErrorKind::Failed, "sending to the guest", &error)),
+            },
         };
-        match sent {
-            Ok(Ok(bytes)) => {
-                let reply = answer.await.unwrap_or_else(gone);
-                self.end();
-                Ok(Sent { reply, bytes })
-            }
-            Ok(Err(error)) => Err(Error::from_source(
-                ErrorKind::Invalid,
-                "cannot read the archive",
-                &error,
-            )),
-            Err(error) => Err(Error::from_source(ErrorKind::Failed, "sending to the guest", &error)),
-        }
+        self.end();
+        Ok(Sent {
+            reply: reply.unwrap_or_else(|_| Err(session::gone())),
+            bytes,
+        })
     }
 }
 

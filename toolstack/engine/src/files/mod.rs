@@ -8,7 +8,7 @@ pub use download::Download;
 use crate::container::{Command, Shared};
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
-use crate::session::unexpected;
+use crate::session::{gone, unexpected};
 use crate::visit::Lease;
 use guest_protocol::files::{ChangeDecoder, FileJob, MAX_PATH_BYTES};
 pub use guest_protocol::files::{Change, ChangeKind, PathStat};
@@ -62,7 +62,7 @@ impl Access {
     async fn stat(&self, path: &str) -> Result<PathStat, Error> {
         let (job, request) = self.job(|_| FileJob::Stat { path: path.to_owned() });
         let reply = job.ask(&self.shared.id, request).await;
-        match reply.unwrap_or_else(|_| Err(unexpected())) {
+        match reply.unwrap_or_else(|_| Err(gone())) {
             Ok(ReplyBody::PathStat(mut stat)) => {
                 stat.link_target = stat.link_target.chars().filter(|c| !c.is_control()).collect();
                 Ok(stat)
