@@ -9,6 +9,7 @@ mod errors;
 mod exec;
 mod faults;
 mod fidelity;
+mod files;
 mod guest;
 mod hostile;
 mod image;
@@ -31,6 +32,7 @@ fn main() -> std::process::ExitCode {
         image::TESTS,
         archive::TESTS,
         fidelity::TESTS,
+        files::TESTS,
         storage::TESTS,
         guest::TESTS,
         docker::TESTS,
