@@ -1,9 +1,9 @@
 //! Files in and out of containers, whether they run or not, and images made of them.
 
-use super::support::{BUSYBOX, DEBIAN, Dom0, Ran, Test, both, pv};
+use super::support::{BUSYBOX, DEBIAN, Dom0, Ran, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    both("files::copy", copy),
+    pv("files::copy", copy),
     pv("files::copy_rules", copy_rules),
     pv("files::copy_stopped", copy_stopped),
     pv("files::diff_export", diff_export),
