@@ -219,8 +219,8 @@ fn diff_export(dom0: &Dom0<'_>) {
 
 /// All that a layer can hold.
 const WRITE: &str = r#"set -e
-rm /etc/motd
-rm -rf /usr/share/common-licenses; mkdir /usr/share/common-licenses; echo own > /usr/share/common-licenses/own
+rm /etc/issue
+rm -rf /etc/skel; mkdir /etc/skel; echo own > /etc/skel/own
 mkdir -p /made/sub; echo one > /made/one; ln /made/one /made/sub/hard; ln -s one /made/soft; mkfifo /made/fifo
 chmod 4755 /made/one; chown 33:44 /made/sub; mknod /made/node c 1 3
 head -c 3000000 /dev/urandom > /made/big; truncate -s 700k /made/sparse; echo odd > $'/made/odd-\xff'
@@ -233,7 +233,7 @@ fn commit(dom0: &Dom0<'_>) {
     dom0.exec("box", &["bash", "-c", WRITE]).ok();
     let id = dom0
         .hyper(&[
-            "commit", "-m", "by hand", "-a", "me", "-c", "CMD [\"cat\", \"/usr/share/common-licenses/own\"]",
+            "commit", "-m", "by hand", "-a", "me", "-c", "CMD [\"cat\", \"/etc/skel/own\"]",
             "-c", "ENV A=\"b c\" D=$KEPT", "-c", "LABEL one=two", "box", "localhost:5000/made:1",
         ])
         .ok()

@@ -466,4 +466,4 @@ async fn next_input(
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
-mod tests;
+pub(crate) mod tests;

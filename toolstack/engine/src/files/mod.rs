@@ -184,3 +184,6 @@ impl Engine {
         Ok(export)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,10 +32,10 @@ pub struct Args {
     #[arg(short, long)]
     quiet: bool,
     /// Where from: CONTAINER:PATH, PATH, or - for a tar from stdin
-    #[arg(value_name = "SRC_PATH", allow_hyphen_values = true)]
+    #[arg(value_name = "SRC_PATH")]
     source: String,
     /// Where to: CONTAINER:PATH, PATH, or - for a tar to stdout
-    #[arg(value_name = "DEST_PATH", allow_hyphen_values = true)]
+    #[arg(value_name = "DEST_PATH")]
     destination: String,
 }
 
