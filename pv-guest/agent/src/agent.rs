@@ -132,6 +132,7 @@ impl Agent {
             .processes
             .values()
             .filter_map(|process| process.deadline(&self.mux))
+            .chain(self.jobs.deadline())
             .min();
         let timeout = deadline
             .map(|at| at.saturating_duration_since(Instant::now()))

@@ -18,10 +18,13 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use work::Work;
 
 /// The longest result: a path, written as JSON.
 const MAX_RESULT_BYTES: usize = 64 << 10;
+/// How long the container's processes stand still without any progress.
+const STALLED: Duration = Duration::from_secs(30);
 /// Of a message of failure.
 const MAX_MESSAGE_CHARS: usize = 2000;
 
@@ -34,10 +37,17 @@ struct Job {
     input: Option<Input>,
     output: Option<Output>,
     results: OwnedFd,
-    /// The cgroup whose processes stand still meanwhile.
-    frozen: Option<PathBuf>,
+    frozen: Option<Frozen>,
     /// Once the process has ended.
     result: Option<Result<ReplyBody, Failure>>,
+}
+
+/// The container's processes stand still meanwhile.
+struct Frozen {
+    cgroup: PathBuf,
+    /// How much of the job's output the engine has taken, and since when it has taken no more.
+    sent: u64,
+    since: Instant,
 }
 
 #[derive(Default)]
@@ -89,11 +99,7 @@ impl Jobs {
         if stream.is_some_and(|stream| stream == 0 || mux.is_open(stream)) {
             return invalid("the stream is in use already");
         }
-        let freezes = matches!(job, FileJob::Layer { pause: true, .. });
-        if freezes && self.freezes(&container.spec.id) {
-            return invalid("the container is paused for another job");
-        }
-        let frozen = (freezes && namespaces.is_some()).then(|| container.cgroup());
+        let freezes = matches!(job, FileJob::Layer { pause: true, .. }) && namespaces.is_some();
         let input = job.input().map_or_else(|| Ok(Pipes::none()), |_| Pipes::new(true))?;
         let output = job.output().map_or_else(|| Ok(Pipes::none()), |_| Pipes::new(false))?;
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
@@ -137,7 +143,11 @@ impl Jobs {
                 fd: output.ours,
             }),
             results,
-            frozen,
+            frozen: freezes.then(|| Frozen {
+                cgroup: container.cgroup(),
+                sent: 0,
+                since: Instant::now(),
+            }),
             result: None,
         });
         Ok(())
@@ -178,7 +188,14 @@ impl Jobs {
             if let Some(output) = &mut job.output {
                 output.pump(mux, buffer, false);
             }
+            job.watch(mux);
         }
+    }
+
+    /// When one of them needs to be looked at, whatever happens.
+    pub fn deadline(&self) -> Option<Instant> {
+        let frozen = self.0.iter().filter_map(|job| job.frozen.as_ref());
+        frozen.map(|frozen| frozen.since + STALLED).min()
     }
 
     /// A child has ended. `false`: it is none of these.
@@ -186,10 +203,13 @@ impl Jobs {
         let Some(at) = self.0.iter().position(|job| job.pid == pid && job.result.is_none()) else {
             return false;
         };
-        let job = &mut self.0[at];
-        if let Some(cgroup) = job.frozen.take() {
-            work::thaw(&cgroup);
+        let frozen = self.0[at].frozen.take();
+        if let Some(frozen) = frozen
+            && !self.freezes(&self.0[at].container)
+        {
+            work::thaw(&frozen.cgroup);
         }
+        let job = &mut self.0[at];
         job.result = Some(job.take_result());
         if let Some(input) = job.input.take() {
             mux.consumed(input.stream, input.pending.len());
@@ -253,6 +273,20 @@ impl Jobs {
 }
 
 impl Job {
+    /// Gives up when nobody takes the output: the container must not stand still as long as hyperd does not run.
+    fn watch(&mut self, mux: &Mux) {
+        let sent = self.output.as_ref().and_then(|output| mux.position(output.stream));
+        let Some(frozen) = &mut self.frozen else { return };
+        if let Some(at) = sent
+            && at.sent != frozen.sent
+        {
+            (frozen.sent, frozen.since) = (at.sent, Instant::now());
+        } else if frozen.since.elapsed() >= STALLED {
+            frozen.since = Instant::now();
+            self.kill();
+        }
+    }
+
     fn kill(&self) {
         if self.result.is_none() {
             let _ = sys::kill(self.pid, libc::SIGKILL);

@@ -59,7 +59,7 @@ impl Work<'_> {
             } => self.extract(path.as_bytes(), *no_overwrite_dir_non_dir, owner.as_deref()),
             FileJob::Changes { .. } => self.changes(),
             FileJob::Layer { pause, .. } => {
-                if *pause {
+                if *pause && self.namespaces.is_some() {
                     freeze(&self.container.cgroup())?;
                 }
                 self.layer()
