@@ -9,6 +9,7 @@ mod errors;
 mod exec;
 mod faults;
 mod fidelity;
+mod files;
 mod guest;
 mod hostile;
 mod image;
@@ -35,6 +36,7 @@ fn main() -> std::process::ExitCode {
         archive::TESTS,
         fidelity::TESTS,
         overlay::TESTS,
+        files::TESTS,
         storage::TESTS,
         guest::TESTS,
         docker::TESTS,

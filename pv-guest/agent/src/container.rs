@@ -158,17 +158,32 @@ impl Container {
             &options,
         )?;
         // Without the cgroup file system a container still runs.
-        let _ = fs::create_dir(Path::new(CGROUPS).join(&container.spec.id));
+        let _ = fs::create_dir(container.cgroup());
         Ok(container)
     }
 
-    fn root(&self) -> PathBuf {
+    /// Where its root is put together, outside of its own mounts.
+    pub fn root(&self) -> PathBuf {
         self.home.join("root")
+    }
+
+    /// The image's files.
+    pub fn lower(&self) -> PathBuf {
+        self.home.join("lower")
+    }
+
+    /// What differs from them.
+    pub fn upper(&self) -> PathBuf {
+        self.home.join("upper").join("layer")
+    }
+
+    pub fn cgroup(&self) -> PathBuf {
+        Path::new(CGROUPS).join(&self.spec.id)
     }
 
     /// Puts this process into the container's cgroup.
     pub fn join_cgroup(&self) {
-        let _ = fs::write(Path::new(CGROUPS).join(&self.spec.id).join("cgroup.procs"), "0");
+        let _ = fs::write(self.cgroup().join("cgroup.procs"), "0");
     }
 
     /// Makes the mounts of a container in the new namespaces of its first process, and enters its root.

@@ -10,6 +10,7 @@
 mod agent;
 mod container;
 pub mod error;
+mod files;
 pub mod guest;
 pub mod init;
 pub mod kmsg;

@@ -3,6 +3,7 @@
 //! JSON, because an agent lives as long as its guest and must understand an engine that was upgraded meanwhile:
 //! unknown fields are ignored, missing ones have defaults.
 
+use crate::files::{FileJob, PathStat};
 use serde::{Deserialize, Serialize};
 
 /// Version of the link that this code speaks; the agent publishes it, the engine refuses another major.
@@ -44,6 +45,10 @@ pub enum RequestBody {
     Forget { process: ProcessId },
     /// Kernel messages from now on (and those so far) go to this stream as text.
     KernelLog { stream: StreamId },
+    /// Does something with a container's files. The reply is [`ReplyBody::PathStat`] or [`ReplyBody::Transferred`].
+    Files { container: String, job: FileJob },
+    /// Nobody wants the job of this stream any more; its reply is an error.
+    CancelFiles { stream: StreamId },
     /// Kill what is left, sync, unmount, power off. The reply comes before the power goes.
     Shutdown,
 }
@@ -71,6 +76,11 @@ pub enum ReplyBody {
         pid: u32,
     },
     State(GuestState),
+    PathStat(PathStat),
+    /// So many bytes went over the job's stream, and were all there was.
+    Transferred {
+        bytes: u64,
+    },
 }
 
 /// All the agent knows; what an engine that restarted needs to go on.
@@ -83,6 +93,8 @@ pub struct GuestState {
     pub containers: Vec<String>,
     pub processes: Vec<ProcessState>,
     pub streams: Vec<StreamState>,
+    /// The highest number that any stream has ever had.
+    pub last_stream: StreamId,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -49,45 +49,59 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
+    build(&cx, &shared, &plan, &cancel, async |guest| {
+        begin(&cx, &shared, guest, &plan).await
+    })
+    .await
+}
+
+/// The record of a container whose guest is gone.
+pub fn forget(cx: &Context, shared: &Shared) {
+    shared.note(cx, |record| {
+        record.state.guest = None;
+        record.state.domid = None;
+    });
+}
+
+/// Builds a guest, starts it, and does what there is to begin with. Nothing is left of it on failure.
+pub async fn build<T>(
+    cx: &Arc<Context>,
+    shared: &Arc<Shared>,
+    plan: &Plan,
+    cancel: &CancellationToken,
+    begin: impl AsyncFnOnce(Arc<dyn Guest>) -> Result<T, Error>,
+) -> Result<T, Error> {
     // Whoever finds this record later knows what to look for.
-    shared.update(&cx, |record| record.state.guest = Some(uuid))?;
-    let forget = || {
-        shared.note(&cx, |record| {
-            record.state.guest = None;
-            record.state.domid = None;
-        });
-    };
-    let guest = match cx.hypervisor.build(&plan).await {
-        Ok(guest) => guest,
-        Err(error) => {
-            forget();
-            return Err(error);
-        }
-    };
+    shared.update(cx, |record| record.state.guest = Some(plan.uuid))?;
+    let guest = cx
+        .hypervisor
+        .build(plan)
+        .await
+        .inspect_err(|_| forget(cx, shared))?;
     let domid = guest.domid();
-    shared.note(&cx, |record| record.state.domid = Some(domid));
+    shared.note(cx, |record| record.state.domid = Some(domid));
     let started = async {
         guest.unpause().await?;
-        begin(&cx, &shared, Arc::clone(&guest), &plan).await
+        begin(Arc::clone(&guest)).await
     };
-    match watched(&cx, guest.as_ref(), &cancel, started).await {
-        Ok(booted) => Ok(booted),
+    match watched(cx, guest.as_ref(), cancel, started).await {
+        Ok(begun) => Ok(begun),
         Err(error) => {
-            tracing::debug!(container = %record.name, domid, %error, "start failed");
-            report(&record.name, guest.destroy().await);
-            forget();
+            tracing::debug!(container = %plan.name, domid, %error, "start failed");
+            report(&plan.name, guest.destroy().await);
+            forget(cx, shared);
             Err(error)
         }
     }
 }
 
 /// A start that ends when the guest does, when it takes too long, or when nobody wants it any more.
-async fn watched(
+async fn watched<T>(
     cx: &Context,
     guest: &dyn Guest,
     cancel: &CancellationToken,
-    start: impl Future<Output = Result<Booted, Error>>,
-) -> Result<Booted, Error> {
+    start: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     tokio::select! {
         result = start => result,
         ended = guest.ended() => Err(Error::failed(match ended {
@@ -107,13 +121,11 @@ fn guest_error(error: &guest_protocol::message::RequestError) -> Error {
     Error::new(ErrorKind::Failed, error.to_string())
 }
 
-/// From an unpaused guest to a process that runs.
-async fn begin(
-    cx: &Context,
-    shared: &Arc<Shared>,
-    guest: Arc<dyn Guest>,
+/// From an unpaused guest to a container whose root is there.
+pub async fn connect(
+    guest: &dyn Guest,
     plan: &Plan,
-) -> Result<Booted, Error> {
+) -> Result<(Session, mpsc::UnboundedReceiver<SessionEvent>), Error> {
     let (session, events) = Session::open(guest.link().await?);
     session.hello().await.map_err(|error| guest_error(&error))?;
     session.settled();
@@ -123,6 +135,17 @@ async fn begin(
         })
         .await
         .map_err(|error| guest_error(&error))?;
+    Ok((session, events))
+}
+
+/// From an unpaused guest to a process that runs.
+async fn begin(
+    cx: &Context,
+    shared: &Arc<Shared>,
+    guest: Arc<dyn Guest>,
+    plan: &Plan,
+) -> Result<Booted, Error> {
+    let (session, events) = connect(guest.as_ref(), plan).await?;
     let stdout = session.output(STDOUT);
     let stderr = plan.process.stderr.map(|_| session.output(STDERR));
     let input = plan.process.stdin.map(|_| session.input(STDIN));
@@ -259,7 +282,8 @@ fn resume(
         .processes
         .iter()
         .map(|process| process.process.saturating_add(2));
-    if let Some(highest) = known.max() {
+    let highest = known.chain([state.last_stream]).max();
+    if let Some(highest) = highest {
         shared.execs.skip_to(highest);
     }
     let stdout = session.output(STDOUT);

@@ -7,6 +7,7 @@ use crate::log::Progress;
 use crate::session::Session;
 use crate::state::Container;
 use crate::stdio::Hub;
+use crate::visit::Lease;
 use chrono::Utc;
 use guest_protocol::message::WindowSize;
 use std::collections::BTreeMap;
@@ -55,6 +56,8 @@ pub enum Command {
         force: bool,
         reply: Reply<()>,
     },
+    /// Somebody wants something of its files.
+    Files(Reply<Lease>),
 }
 
 pub struct Shared {

@@ -52,6 +52,11 @@ impl Execs {
         self.next.fetch_max(number.saturating_add(1), Ordering::Relaxed);
     }
 
+    /// A number for a stream of something else.
+    pub fn take_number(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub fn ids(&self) -> Vec<String> {
         self.entries().keys().cloned().collect()
     }

@@ -4,6 +4,7 @@
 //!   engine       the facade: containers by name, execs, images            (engine.rs)
 //!   container    one task owns each container and its guest               (container.rs, guest.rs)
 //!   session      the conversation with a guest's agent over its link      (session.rs)
+//!   files        what is in a container, by jobs of its agent             (files/, visit.rs)
 //!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log.rs)
 //!   records      what must survive, in SQLite                             (records.rs)
 //!   hypervisor   all the engine knows of Xen, as a trait                  (hypervisor.rs, xen_host.rs)
@@ -11,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod commit;
 mod container;
 mod context;
 mod devices;
@@ -18,6 +20,7 @@ mod disks;
 mod engine;
 mod error;
 mod exec;
+mod files;
 mod hypervisor;
 mod log;
 mod names;
@@ -30,14 +33,17 @@ mod spec;
 mod state;
 mod stdio;
 mod task;
+mod visit;
 mod xen_host;
 
+pub use commit::CommitRequest;
 pub use engine::{
     AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Wait, WaitCondition,
     WaitResult,
 };
 pub use error::{Error, ErrorKind};
 pub use guest_protocol::message::WindowSize;
+pub use files::{Change, ChangeKind, Download, ExtractOptions, PathStat};
 pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
 pub use images;
 pub use log::{LogEntry, LogOptions};

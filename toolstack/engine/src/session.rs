@@ -62,10 +62,27 @@ pub struct Output {
     session: Session,
 }
 
+/// What there is of a stream without waiting.
+#[derive(Debug)]
+pub enum Early {
+    Bytes(Bytes),
+    End,
+    Nothing,
+}
+
 impl Output {
     /// The next bytes; `None` at the end of the stream or of the session.
     pub async fn next(&mut self) -> Option<Bytes> {
         self.bytes.recv().await
+    }
+
+    /// What has come so far.
+    pub fn early(&mut self) -> Early {
+        match self.bytes.try_recv() {
+            Ok(bytes) => Early::Bytes(bytes),
+            Err(mpsc::error::TryRecvError::Empty) => Early::Nothing,
+            Err(mpsc::error::TryRecvError::Disconnected) => Early::End,
+        }
     }
 
     /// So many bytes have been disposed of.
@@ -85,14 +102,21 @@ pub fn refused(what: &str, error: &RequestError) -> Error {
         AgentError::Invalid => ErrorKind::Invalid,
         AgentError::Guest => ErrorKind::Failed,
     };
-    // The guest words it: no control characters, no novels.
-    let message: String = error
-        .message
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(1000)
-        .collect();
-    Error::new(kind, format!("{what}: {message}"))
+    Error::new(kind, format!("{what}: {}", words_of(error)))
+}
+
+/// The guest words it: no control characters, no novels.
+pub fn words_of(error: &RequestError) -> String {
+    let plain = error.message.chars().filter(|c| !c.is_control());
+    plain.take(1000).collect()
+}
+
+/// The answer when there is nobody to give one.
+pub fn gone() -> RequestError {
+    RequestError {
+        kind: AgentError::Guest,
+        message: "the guest is gone".to_owned(),
+    }
 }
 
 impl Session {
@@ -127,16 +151,16 @@ impl Session {
         let _ = self.commands.send(command);
     }
 
-    /// Asks, and waits for the answer.
-    pub async fn request(&self, body: RequestBody) -> Result<ReplyBody, RequestError> {
+    /// Asks; the answer may be waited for or not.
+    pub fn ask(&self, body: RequestBody) -> oneshot::Receiver<Result<ReplyBody, RequestError>> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Request(Box::new(body), reply));
-        answer.await.unwrap_or_else(|_| {
-            Err(RequestError {
-                kind: AgentError::Guest,
-                message: "the guest is gone".to_owned(),
-            })
-        })
+        answer
+    }
+
+    /// Asks, and waits for the answer.
+    pub async fn request(&self, body: RequestBody) -> Result<ReplyBody, RequestError> {
+        self.ask(body).await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// The first request of every session.
@@ -442,4 +466,4 @@ async fn next_input(
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -147,6 +147,17 @@ pub enum ContainerVerb {
     Rm(rm::Args),
     /// Block until one or more containers stop, then print their exit codes
     Wait(wait::Args),
+    /// Copy files/folders between a container and the local filesystem
+    #[command(
+        override_usage = "hyper cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n       hyper cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH"
+    )]
+    Cp(cp::Args),
+    /// Inspect changes to files or directories on a container's filesystem
+    Diff(diff::Args),
+    /// Export a container's filesystem as a tar archive
+    Export(export::Args),
+    /// Create a new image from a container's changes
+    Commit(commit::Args),
 }
 
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,9 @@
 
 mod cli;
 mod client;
+mod copy;
 mod credentials;
+mod download;
 mod env_file;
 mod error;
 mod json_lines;
@@ -135,5 +137,9 @@ async fn container(client: &Arc<Client>, verb: ContainerVerb) -> Result<i32> {
         ContainerVerb::Rename(args) => rename::run(client, args).await,
         ContainerVerb::Rm(args) => rm::run(client, args).await,
         ContainerVerb::Wait(args) => wait::run(client, args).await,
+        ContainerVerb::Cp(args) => cp::run(client, args).await,
+        ContainerVerb::Diff(args) => diff::run(client, args).await,
+        ContainerVerb::Export(args) => export::run(client, args).await,
+        ContainerVerb::Commit(args) => commit::run(client, args).await,
     }
 }

@@ -55,6 +55,7 @@ impl From<Error> for ApiError {
                 StatusCode::BAD_REQUEST
             }
             ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::Conflict => StatusCode::CONFLICT,
             ErrorKind::Unavailable | ErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         };
@@ -92,6 +93,7 @@ mod tests {
         for (kind, status) in [
             (ErrorKind::NotFound, 404),
             (ErrorKind::Invalid, 400),
+            (ErrorKind::Forbidden, 403),
             (ErrorKind::Conflict, 409),
             (ErrorKind::CommandNotFound, 400),
             (ErrorKind::CommandNotExecutable, 400),

@@ -33,7 +33,7 @@ const EVENTS: usize = 1024;
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    cx: Arc<Context>,
+    pub(crate) cx: Arc<Context>,
     /// Held while an image is looked up for a new container, so that it is not removed meanwhile.
     images_lock: Arc<tokio::sync::Mutex<()>>,
 }
@@ -95,7 +95,7 @@ impl Engine {
 
     // containers; `text` is a name, an id or the beginning of one
 
-    fn shared(&self, text: &str) -> Result<Arc<Shared>, Error> {
+    pub(crate) fn shared(&self, text: &str) -> Result<Arc<Shared>, Error> {
         let shown: String = text.chars().take(200).collect();
         let not_found = || Error::not_found(format!("No such container: {shown}"));
         let containers = self.cx.containers();

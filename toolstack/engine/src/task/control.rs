@@ -35,7 +35,7 @@ impl Task {
             Some(own.unwrap_or(self.cx.config.stop_timeout))
         });
         match &self.phase {
-            Phase::Idle | Phase::Removed => {
+            Phase::Idle | Phase::Visiting { .. } | Phase::Removed => {
                 let _ = reply.send(Ok(false));
             }
             Phase::Ending { .. } => self.stops.push(reply),

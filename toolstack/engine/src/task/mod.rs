@@ -8,10 +8,13 @@
 //!    └──────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
+//! From idle, somebody who wants its files takes it to *visiting* (`visit.rs`), and back when nobody does any more.
+//!
 //! Requests that cannot be served in a phase are answered with an error or wait for the next one, in order.
 
 mod control;
 mod ending;
+mod visiting;
 
 pub use ending::erase;
 
@@ -23,6 +26,7 @@ use crate::hypervisor::{Ended, Guest};
 use crate::plan::{FIRST_PROCESS, Plan};
 use crate::session::{Session, SessionEvent};
 use crate::state::Status;
+use crate::visit::Lease;
 use chrono::Utc;
 use ending::Verdict;
 use guest_protocol::message::{ProcessId, RequestBody};
@@ -70,6 +74,13 @@ enum Phase {
         adopting: Option<Arc<dyn Guest>>,
     },
     Up(Box<Up>),
+    /// It does not run, but a guest for its files does.
+    Visiting {
+        /// Gives the requests that came too late.
+        work: JoinHandle<Vec<Reply<Lease>>>,
+        requests: mpsc::UnboundedSender<Reply<Lease>>,
+        cancel: CancellationToken,
+    },
     Ending {
         work: JoinHandle<()>,
         verdict: Verdict,
@@ -84,6 +95,7 @@ enum Happening {
     Session(Option<SessionEvent>),
     GuestEnded(Ended),
     Deadline(Next),
+    Visited(Vec<Reply<Lease>>),
     Gone,
 }
 
@@ -128,6 +140,10 @@ impl Phase {
                     next = passed => Happening::Deadline(next),
                 }
             }
+            Self::Visiting { work, .. } => Happening::Visited(work.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a guest for a container's files");
+                Vec::new()
+            })),
             Self::Ending { work, .. } => {
                 if let Err(error) = work.await {
                     tracing::error!(%error, "ending a guest");
@@ -191,9 +207,10 @@ impl Task {
                 Happening::Session(None) => self.end(false, Verdict::destroyed("the link is gone")),
                 Happening::GuestEnded(ended) => self.guest_ended(ended),
                 Happening::Deadline(next) => self.deadline(next),
+                Happening::Visited(late) => self.visited(late),
                 Happening::Gone => self.gone().await,
             }
-            while matches!(self.phase, Phase::Idle)
+            while matches!(self.phase, Phase::Idle | Phase::Up(_))
                 && let Some(command) = self.deferred.pop_front()
             {
                 self.command(command).await;
@@ -202,9 +219,7 @@ impl Task {
     }
 
     async fn command(&mut self, command: Command) {
-        if matches!(self.phase, Phase::Ending { .. })
-            && matches!(command, Command::Start(_) | Command::Remove { force: false, .. })
-        {
+        if self.waits(&command) {
             self.deferred.push_back(command);
             return;
         }
@@ -226,6 +241,7 @@ impl Task {
                 let _ = reply.send(self.rename().await);
             }
             Command::Remove { force, reply } => self.remove(force, reply).await,
+            Command::Files(reply) => self.files(reply),
         }
     }
 

@@ -1,10 +1,14 @@
 //! A file for each verb.
 
 pub mod attach;
+pub mod commit;
 pub mod completion;
+pub mod cp;
 pub mod create;
 pub mod df;
+pub mod diff;
 pub mod exec;
+pub mod export;
 pub mod history;
 pub mod images;
 pub mod import;

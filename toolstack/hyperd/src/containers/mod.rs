@@ -1,7 +1,9 @@
 //! Containers and what runs in them.
 
+pub mod archive;
 pub mod attach;
 pub mod body;
+pub mod commit;
 pub mod create;
 pub mod exec;
 pub mod inspect;

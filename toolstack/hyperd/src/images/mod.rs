@@ -1,6 +1,6 @@
 //! Images and where they come from.
 
-mod body;
+pub mod body;
 pub mod import;
 pub mod inspect;
 pub mod list;
