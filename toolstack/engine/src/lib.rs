@@ -4,7 +4,7 @@
 //!   engine       the facade: containers by name, execs, images            (engine.rs)
 //!   container    one task owns each container and its guest               (container.rs, guest.rs)
 //!   session      the conversation with a guest's agent over its link      (session.rs)
-//!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log.rs)
+//!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log/)
 //!   records      what must survive, in SQLite                             (records.rs)
 //!   hypervisor   all the engine knows of Xen, as a trait                  (hypervisor.rs, xen_host.rs)
 //! ```
@@ -33,14 +33,14 @@ mod task;
 mod xen_host;
 
 pub use engine::{
-    AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Wait, WaitCondition,
-    WaitResult,
+    AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Settings, Wait,
+    WaitCondition, WaitResult,
 };
 pub use error::{Error, ErrorKind};
 pub use guest_protocol::message::WindowSize;
 pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
 pub use images;
-pub use log::{LogEntry, LogOptions};
+pub use log::{DRIVERS as LOG_DRIVERS, LogConfig, LogEntry, LogOptions};
 pub use plan::{Plan, RootForm};
 pub use signal::{name as signal_name, parse as parse_signal};
 pub use spec::{Config, CreateRequest, HostConfig, RestartPolicy, Ulimit};

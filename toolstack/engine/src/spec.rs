@@ -1,6 +1,7 @@
 //! What a container is asked to be, and what it is once image and request are put together.
 
 use crate::hypervisor::GuestType;
+use crate::log::LogConfig;
 use images::ImageConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,6 +68,7 @@ pub struct HostConfig {
     pub security_opt: Vec<String>,
     /// `default` or `none`.
     pub network_mode: String,
+    pub log: LogConfig,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,9 +16,6 @@ pub struct App {
     pub engine: Engine,
     /// Names this daemon, for ever.
     pub id: String,
-    pub insecure_registries: Vec<String>,
-    /// Of docker.io.
-    pub mirrors: Vec<String>,
 }
 
 /// What a handler is given of its request.

@@ -41,8 +41,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let app = Arc::new(App {
         id: system::daemon_id(&config.state_dir)?,
-        insecure_registries: config.insecure_registries.clone(),
-        mirrors: config.mirrors_of("docker.io"),
         engine,
     });
     let group = std::fs::read_to_string("/etc/group")

@@ -7,7 +7,8 @@ mod registries;
 mod types;
 
 pub use types::{
-    AttachOptions, Created, EngineConfig, Event, Exec, ExecSpec, HostSummary, Wait, WaitCondition, WaitResult,
+    AttachOptions, Created, EngineConfig, Event, Exec, ExecSpec, HostSummary, Settings, Wait,
+    WaitCondition, WaitResult,
 };
 
 use crate::container::{Command, Shared};
@@ -17,11 +18,11 @@ use crate::plan::Plan;
 use crate::records::Records;
 use crate::state::{Container, Status};
 use crate::xen_host::XenHost;
-use crate::{disks, names, records, restore};
+use crate::{disks, log, names, records, restore};
 use images::{Credentials, Image, Name, Progress, Removed, Store, Verified};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
@@ -51,6 +52,7 @@ fn io_failed(what: &str) -> impl Fn(std::io::Error) -> Error + '_ {
 impl Engine {
     /// Opens Xen and the records, takes over guests that run, cleans up after those that do not.
     pub async fn open(config: EngineConfig) -> Result<Self, Error> {
+        config.settings.log.check()?;
         let state_dir = config.state_dir.clone();
         fs::create_dir_all(state_dir.join("containers"))
             .map_err(io_failed(&format!("cannot make {}", state_dir.display())))?;
@@ -68,6 +70,7 @@ impl Engine {
             hypervisor,
             images: Store::open(&state_dir.join("images"))?,
             records: Records::open(&state_dir.join("hyper.db"))?,
+            settings: RwLock::new(Arc::new(config.settings.clone())),
             config,
             template,
             events: broadcast::Sender::new(EVENTS),
@@ -79,6 +82,17 @@ impl Engine {
             cx,
             images_lock: Arc::default(),
         })
+    }
+
+    /// From now on these hold, for what begins now.
+    pub fn reload(&self, settings: Settings) -> Result<(), Error> {
+        settings.log.check()?;
+        self.cx.set_settings(settings);
+        Ok(())
+    }
+
+    pub fn settings(&self) -> Arc<Settings> {
+        self.cx.settings()
     }
 
     /// Lets go of the guests, which run on.
@@ -146,9 +160,10 @@ impl Engine {
         self.cx.full_plan(&record, uuid).await
     }
 
-    /// Path of the json-file log.
-    pub fn log_path(&self, id: &str) -> PathBuf {
-        self.cx.container_folder(id).join("log.json")
+    /// Path of the log, if its driver is json-file.
+    pub fn log_path(&self, container: &Container) -> Option<PathBuf> {
+        let in_file = container.config.host.log.driver() == "json-file";
+        in_file.then(|| log::path(&self.cx.container_folder(&container.id)))
     }
 
     /// Execs of a container that have not been forgotten.
@@ -271,17 +286,18 @@ impl Engine {
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Image, Error> {
         let name: Name = name.parse()?;
-        let registries = &self.cx.config.registries;
+        let settings = self.cx.settings();
         Ok(self
             .cx
             .images
-            .pull(&name, registries, credentials, progress)
+            .pull(&name, &settings.registries, credentials, progress)
             .await?)
     }
 
     /// Whether a registry accepts the credentials; it is asked now, and nothing is kept.
     pub async fn login(&self, registry: &str, credentials: Credentials) -> Result<(), Error> {
-        Ok(self.cx.config.registries.login(registry, credentials).await?)
+        let settings = self.cx.settings();
+        Ok(settings.registries.login(registry, credentials).await?)
     }
 
     /// Reads all images, or one, and compares their digests.

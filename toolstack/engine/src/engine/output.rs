@@ -76,8 +76,7 @@ impl Engine {
         options: LogOptions,
     ) -> Result<mpsc::Receiver<Result<LogEntry, Error>>, Error> {
         let shared = self.shared(text)?;
-        let path = shared.folder(&self.cx).join("log.json");
-        log::read(&path, options, shared.log_progress())
+        log::read(&shared.record(), &shared.folder(&self.cx), options, shared.log_progress())
     }
 
     /// Messages of the guest's kernel: of the last run that there was.

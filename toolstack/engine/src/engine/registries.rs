@@ -12,7 +12,8 @@ impl Engine {
         credentials: Credentials,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), Error> {
-        let (images, registries) = (self.images(), &self.cx.config.registries);
+        let (images, settings) = (self.images(), self.cx.settings());
+        let registries = &settings.registries;
         images.pull_all(name, registries, credentials, progress).await?;
         Ok(())
     }
@@ -25,7 +26,8 @@ impl Engine {
         credentials: Credentials,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), Error> {
-        let (images, registries) = (self.images(), &self.cx.config.registries);
+        let (images, settings) = (self.images(), self.cx.settings());
+        let registries = &settings.registries;
         match all {
             true => images.push_all(name, registries, credentials, progress).await?,
             false => images.push(name, registries, credentials, progress).await?,
@@ -40,7 +42,7 @@ impl Engine {
         limit: u32,
         credentials: Credentials,
     ) -> Result<Vec<Found>, Error> {
-        let registries = &self.cx.config.registries;
-        Ok(registries.search(term, limit, credentials).await?)
+        let settings = self.cx.settings();
+        Ok(settings.registries.search(term, limit, credentials).await?)
     }
 }

@@ -3,6 +3,7 @@
 use crate::container::Life;
 pub use crate::container::WaitResult;
 use crate::error::Error;
+use crate::log::LogConfig;
 use crate::hypervisor::{GuestType, HostInfo, MemoryInfo};
 use crate::plan::RootForm;
 use chrono::{DateTime, Utc};
@@ -26,12 +27,21 @@ pub struct EngineConfig {
     pub default_memory_mib: u64,
     /// Size of a container's own disk, sparse.
     pub disk_mib: u64,
-    pub registries: Registries,
+    /// As long as nobody says otherwise, see [`super::Engine::reload`].
+    pub settings: Settings,
     pub root_form: RootForm,
     /// How long `stop` waits before it kills, unless the container or the request says otherwise.
     pub stop_timeout: Duration,
     /// How long a guest may take from its start to its agent's first word.
     pub boot_timeout: Duration,
+}
+
+/// What may change while the engine runs.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub registries: Registries,
+    /// Of containers that do not say it themselves.
+    pub log: LogConfig,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

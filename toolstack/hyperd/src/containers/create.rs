@@ -8,7 +8,7 @@ use crate::error::{Answer, ApiError, to_the_end};
 use crate::images::check_platform;
 use crate::request;
 use axum::http::StatusCode;
-use engine::{CreateRequest, GuestType, HostConfig, RestartPolicy, Ulimit};
+use engine::{CreateRequest, GuestType, HostConfig, LogConfig, RestartPolicy, Ulimit};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -127,7 +127,17 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         annotations,
         security_opt: host.security_opt.unwrap_or_default(),
         network_mode: network_mode(&mode).ok_or_else(|| no_network(&mode))?.to_owned(),
+        log: log_config(host.log_config),
     })
+}
+
+/// Checked by the engine, once the daemon's own is under it.
+fn log_config(log: Option<super::body::LogConfig>) -> LogConfig {
+    let log = log.unwrap_or_default();
+    LogConfig {
+        driver: log.r#type.unwrap_or_default(),
+        options: log.config.unwrap_or_default(),
+    }
 }
 
 fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
