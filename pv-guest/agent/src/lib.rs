@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod agent;
+mod cgroup;
 mod container;
 pub mod error;
 pub mod guest;
@@ -17,6 +18,7 @@ mod limits;
 pub mod link;
 mod mounts;
 mod process;
+mod processes;
 mod program;
 mod streams;
 #[allow(unsafe_code)]

@@ -1,7 +1,7 @@
 //! What containers have in common.
 
 use crate::container::Shared;
-use crate::engine::{EngineConfig, Event, Settings};
+use crate::engine::{EngineConfig, Events, Settings};
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
 use crate::plan::{Defaults, Plan};
@@ -11,7 +11,6 @@ use images::{RootDisk, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -23,7 +22,7 @@ pub struct Context {
     pub settings: RwLock<Arc<Settings>>,
     /// The empty disk that each container's is cloned from.
     pub template: PathBuf,
-    pub events: broadcast::Sender<Event>,
+    pub events: Events,
     pub containers: Mutex<BTreeMap<String, Arc<Shared>>>,
     /// The daemon stops: guests are left as they are.
     pub closing: CancellationToken,

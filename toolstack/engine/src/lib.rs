@@ -33,12 +33,12 @@ mod task;
 mod xen_host;
 
 pub use engine::{
-    AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Settings, Wait,
-    WaitCondition, WaitResult,
+    AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Sample, Settings, Update,
+    Wait, WaitCondition, WaitResult,
 };
 pub use error::{Error, ErrorKind};
-pub use guest_protocol::message::WindowSize;
-pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
+pub use guest_protocol::message::{ProcessInfo, Usage as ContainerUsage, WindowSize};
+pub use hypervisor::{DiskUsage, GuestType, GuestUsage, HostInfo, MemoryInfo, NicUsage};
 pub use images;
 pub use log::{DRIVERS as LOG_DRIVERS, LogConfig, LogEntry, LogOptions};
 pub use plan::{Plan, RootForm};

@@ -2,7 +2,7 @@
 
 use crate::devices::SharedDevices;
 use crate::error::{Error, ErrorKind};
-use crate::hypervisor::{Ended, Guest, GuestLink, GuestType, HostInfo, Hypervisor, MemoryInfo};
+use crate::hypervisor::{Ended, Guest, GuestLink, GuestType, GuestUsage, HostInfo, Hypervisor, MemoryInfo};
 use crate::plan::Plan;
 use async_trait::async_trait;
 use guest_protocol::ring::SharedMemory;
@@ -155,6 +155,18 @@ impl Hypervisor for Arc<XenHost> {
     async fn adopt(&self, domid: u32, plan: &Plan) -> Result<Arc<dyn Guest>, Error> {
         let disks = self.attach(plan, true).await?;
         Ok(self.guest(self.host.adopt(domid, plan.uuid, disks)))
+    }
+
+    async fn usage(&self, domid: u32) -> Result<Option<GuestUsage>, Error> {
+        let usage = self.host.usage(domid).await;
+        let usage = usage.map_err(|error| other("cannot tell what the domain uses", &error))?;
+        Ok(usage.map(|usage| GuestUsage {
+            cpu: usage.cpu,
+            vcpus: usage.vcpus,
+            memory_bytes: usage.memory_bytes,
+            disks: usage.disks,
+            nics: usage.nics,
+        }))
     }
 
     async fn sweep(&self, domid: u32, uuid: Uuid) -> Vec<Error> {

@@ -1,20 +1,25 @@
 //! The facade: containers by name, execs, images.
 
 mod create;
+mod events;
 mod execs;
+mod observe;
 mod output;
 mod registries;
 mod types;
+mod update;
 
+pub use events::{Event, Events};
+pub use observe::Sample;
+pub use update::Update;
 pub use types::{
-    AttachOptions, Created, EngineConfig, Event, Exec, ExecSpec, HostSummary, Settings, Wait,
+    AttachOptions, Created, EngineConfig, Exec, ExecSpec, HostSummary, Settings, Wait,
     WaitCondition, WaitResult,
 };
 
 use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
-use crate::plan::Plan;
 use crate::records::Records;
 use crate::state::{Container, Status};
 use crate::xen_host::XenHost;
@@ -24,12 +29,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-
-/// Events that a slow listener may be behind by.
-const EVENTS: usize = 1024;
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -73,7 +73,7 @@ impl Engine {
             settings: RwLock::new(Arc::new(config.settings.clone())),
             config,
             template,
-            events: broadcast::Sender::new(EVENTS),
+            events: Events::open(&state_dir.join("events.json")),
             containers: Mutex::default(),
             closing: CancellationToken::new(),
         });
@@ -152,12 +152,6 @@ impl Engine {
 
     pub fn container(&self, text: &str) -> Result<Container, Error> {
         self.shared(text).map(|shared| shared.record())
-    }
-
-    pub async fn plan(&self, text: &str) -> Result<Plan, Error> {
-        let record = self.shared(text)?.record();
-        let uuid = record.state.guest.unwrap_or(Uuid::nil());
-        self.cx.full_plan(&record, uuid).await
     }
 
     /// Path of the log, if its driver is json-file.
@@ -287,11 +281,13 @@ impl Engine {
     ) -> Result<Image, Error> {
         let name: Name = name.parse()?;
         let settings = self.cx.settings();
-        Ok(self
+        let image = self
             .cx
             .images
             .pull(&name, &settings.registries, credentials, progress)
-            .await?)
+            .await?;
+        self.tell_image("pull", &name.to_string(), &name.repository(), Some(&image));
+        Ok(image)
     }
 
     /// Whether a registry accepts the credentials; it is asked now, and nothing is kept.
@@ -313,6 +309,7 @@ impl Engine {
         let _images = self.images_lock.lock().await;
         let containers = self.containers();
         let store = Arc::clone(&self.cx.images);
+        let image = store.find(text).ok();
         let text = text.to_owned();
         let removed = tokio::task::spawn_blocking(move || {
             store.remove(&text, force, |image_id| {
@@ -324,9 +321,17 @@ impl Engine {
                     .collect()
             })
         });
-        Ok(removed
+        let removed = removed
             .await
-            .map_err(|error| Error::from_source(ErrorKind::Failed, "removing the image", &error))??)
+            .map_err(|error| Error::from_source(ErrorKind::Failed, "removing the image", &error))??;
+        for one in &removed {
+            let (action, id) = match one {
+                Removed::Untagged(_) => ("untag", image.as_ref().map_or("", |image| &image.id)),
+                Removed::Deleted(id) => ("delete", id.as_str()),
+            };
+            self.tell_image(action, id, id, image.as_ref());
+        }
+        Ok(removed)
     }
 
     pub async fn summary(&self) -> Result<HostSummary, Error> {
@@ -346,9 +351,5 @@ impl Engine {
             images: self.cx.images.list()?.len(),
             state_dir: self.cx.config.state_dir.clone(),
         })
-    }
-
-    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.cx.events.subscribe()
     }
 }

@@ -66,6 +66,8 @@ impl Engine {
             .request(RequestBody::Resize { process, size })
             .await
             .map_err(|error| refused("cannot resize the terminal", &error))?;
+        let told = [("height", size.rows.to_string()), ("width", size.columns.to_string())];
+        shared.tell(&self.cx, "resize", &told);
         Ok(())
     }
 

@@ -15,6 +15,7 @@ impl Engine {
         let (images, settings) = (self.images(), self.cx.settings());
         let registries = &settings.registries;
         images.pull_all(name, registries, credentials, progress).await?;
+        self.tell_image("pull", &name.repository(), &name.repository(), None);
         Ok(())
     }
 
@@ -32,6 +33,11 @@ impl Engine {
             true => images.push_all(name, registries, credentials, progress).await?,
             false => images.push(name, registries, credentials, progress).await?,
         }
+        let id = match all {
+            true => name.repository(),
+            false => name.to_string(),
+        };
+        self.tell_image("push", &id, &name.repository(), images.find(&id).ok().as_ref());
         Ok(())
     }
 

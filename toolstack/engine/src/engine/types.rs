@@ -6,9 +6,7 @@ use crate::error::Error;
 use crate::log::LogConfig;
 use crate::hypervisor::{GuestType, HostInfo, MemoryInfo};
 use crate::plan::RootForm;
-use chrono::{DateTime, Utc};
 use images::Registries;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -126,20 +124,6 @@ pub struct Exec {
     pub pid: u32,
     /// Absent until it ended.
     pub exit_code: Option<i32>,
-}
-
-/// Something happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// `container` or `image`.
-    pub kind: &'static str,
-    /// As docker names it: create, start, die, destroy, …
-    pub action: String,
-    /// Of the container or image.
-    pub id: String,
-    /// name, image, exitCode, … and the labels.
-    pub attributes: BTreeMap<String, String>,
-    pub at: DateTime<Utc>,
 }
 
 #[derive(Debug, Clone)]

@@ -21,6 +21,7 @@ pub async fn import(call: Call, source: &str) -> Answer {
         None => format!("Imported from {source}"),
     };
     let store = Arc::clone(call.engine().images());
+    let app = Arc::clone(&call.app);
     let image = if source == "-" {
         let upload = Upload::new(call.request.into_body());
         let imported = store
@@ -34,6 +35,7 @@ pub async fn import(call: Call, source: &str) -> Answer {
         let content = fetch(&url(source)).await?;
         store.import(content, name.as_ref(), &message, Utc::now()).await?
     };
+    app.engine.tell_image("import", &image.id, &image.id, Some(&image));
     Ok(request::ok_json(&json!({ "status": image.id })))
 }
 
