@@ -45,4 +45,5 @@ pub use plan::{Plan, RootForm};
 pub use signal::{name as signal_name, parse as parse_signal};
 pub use spec::{Config, CreateRequest, HostConfig, RestartPolicy, Ulimit};
 pub use state::{Container, State, Status};
+pub use xen_host::probe;
 pub use stdio::{Attachment, Chunk, Input, Source};

@@ -1,6 +1,6 @@
 //! One request: which version, which handler, what it answers.
 
-use crate::containers::{attach, create, exec, inspect, lifecycle, list, logs, prune};
+use crate::containers::{attach, create, exec, inspect, lifecycle, list, logs, prune, stats, top, update};
 use crate::error::{Answer, ApiError};
 use crate::query::Query;
 use crate::router::{self, ContainerRoute, ImageRoute, Route};
@@ -128,6 +128,9 @@ async fn container(to: ContainerRoute, call: Call, id: String) -> Answer {
         ContainerRoute::Attach => attach::attach(call, id).await,
         ContainerRoute::Resize => attach::resize(&call, &id).await,
         ContainerRoute::Logs => logs::logs(&call, &id).await,
+        ContainerRoute::Top => top::top(&call, &id).await,
+        ContainerRoute::Stats => stats::stats(&call, &id).await,
+        ContainerRoute::Update => update::update(call, id).await,
         ContainerRoute::ExecCreate => exec::create(call, id).await,
     }
 }

@@ -56,6 +56,9 @@ pub enum ContainerRoute {
     Attach,
     Resize,
     Logs,
+    Top,
+    Stats,
+    Update,
     ExecCreate,
 }
 
@@ -145,11 +148,11 @@ fn container(method: &Method, rest: &[&str]) -> Route {
         ("POST", [id, "attach"]) => of(To::Attach, id),
         ("POST", [id, "resize"]) => of(To::Resize, id),
         ("POST", [id, "exec"]) => of(To::ExecCreate, id),
-        ("GET", [_, "top"]) => Route::Unsupported("listing the processes of a container"),
-        ("GET", [_, "stats"]) => Route::Unsupported("reading the statistics of a container"),
+        ("GET", [id, "top"]) => of(To::Top, id),
+        ("GET", [id, "stats"]) => of(To::Stats, id),
+        ("POST", [id, "update"]) => of(To::Update, id),
         ("GET", [_, "changes"]) => Route::Unsupported("listing the changes of a container's files"),
         ("GET", [_, "export"]) => Route::Unsupported("exporting a container's files"),
-        ("POST", [_, "update"]) => Route::Unsupported("changing the limits of a container"),
         ("HEAD" | "GET" | "PUT", [_, "archive"]) => {
             Route::Unsupported("copying files from and to a container")
         }

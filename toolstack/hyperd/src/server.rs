@@ -2,7 +2,8 @@
 
 use crate::api::{self, App};
 use crate::config::Config;
-use crate::{listener, system};
+use crate::reload::{Reader, reload};
+use crate::{listener, service, system};
 use anyhow::Context;
 use engine::Engine;
 use hyper::server::conn::http1;
@@ -22,10 +23,13 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Out of file descriptors, the next attempt would fail at once, too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, read: Reader) -> anyhow::Result<()> {
+    // Before anything else opens a descriptor: those of systemd have their numbers.
+    let inherited = listener::inherited()?;
     // From the first moment on: a signal during a long start ends it, too.
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
 
     let folder = config.socket.parent().unwrap_or(Path::new("/"));
     listener::make_folder(folder, 0o755)?;
@@ -46,18 +50,34 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let group = std::fs::read_to_string("/etc/group")
         .ok()
         .and_then(|groups| listener::group_id(&config.group, &groups));
-    let socket = UnixListener::from_std(listener::listen(&config.socket, group)?).context("cannot listen")?;
-    // Without systemd there is nobody to tell.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let activated = inherited.is_some();
+    let socket = match inherited {
+        Some(socket) => listener::adopt(socket, group)?,
+        None => listener::listen(&config.socket, group)?,
+    };
+    let socket = UnixListener::from_std(socket).context("cannot listen")?;
+    service::ready();
+    service::watchdog(&app);
     tracing::info!(socket = %config.socket.display(), version = env!("CARGO_PKG_VERSION"), "hyperd is ready");
 
+    let reloads = async {
+        while hangup.recv().await.is_some() {
+            service::reloading();
+            reload(&app, &config, &read);
+            service::ready();
+        }
+    };
     tokio::select! {
         () = accept(socket, &app) => {}
+        () = reloads => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    let _ = std::fs::remove_file(&config.socket);
+    service::stopping();
+    // One that systemd gave stays: who connects meanwhile is served by the next daemon.
+    if !activated {
+        let _ = std::fs::remove_file(&config.socket);
+    }
     if tokio::time::timeout(CLOSE_TIMEOUT, app.engine.close())
         .await
         .is_err()

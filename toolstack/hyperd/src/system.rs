@@ -49,6 +49,10 @@ pub fn ping() -> Response<Body> {
     response
 }
 
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 fn kernel_version() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
@@ -109,7 +113,7 @@ pub async fn info(call: &Call) -> Answer {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let host = Host {
         id: call.app.id.clone(),
-        name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        name: host_name(),
         kernel: kernel_version(),
         operating_system: os_release(&release, "PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
         os_version: os_release(&release, "VERSION_ID").unwrap_or_default(),

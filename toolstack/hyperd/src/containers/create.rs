@@ -146,7 +146,7 @@ fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
         .map_err(|_| ApiError::invalid(format!("invalid {what}: {value} must not be negative")))
 }
 
-fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
+pub fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     let bytes = not_negative("Memory", Some(bytes))?;
     if bytes != 0 && bytes < MIN_MEMORY_MIB << 20 {
         return Err(ApiError::invalid(format!(
@@ -156,7 +156,7 @@ fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     Ok(bytes)
 }
 
-fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
+pub fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
     let name = policy.name.unwrap_or_default();
     let count = policy.maximum_retry_count.unwrap_or_default();
     if !["", "no", "always", "unless-stopped", "on-failure"].contains(&name.as_str()) {

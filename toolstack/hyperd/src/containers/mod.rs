@@ -10,6 +10,9 @@ pub mod list;
 pub mod logs;
 pub mod prune;
 mod refused;
+pub mod stats;
+pub mod top;
+pub mod update;
 
 use crate::api::Call;
 use crate::error::ApiError;
