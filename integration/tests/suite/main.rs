@@ -6,6 +6,7 @@
 mod archive;
 mod docker;
 mod errors;
+mod events;
 mod exec;
 mod faults;
 mod fidelity;
@@ -13,12 +14,15 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod logs;
 mod push;
 mod run;
+mod service;
 mod stdio;
 mod storage;
 mod support;
 mod tty;
+mod usage;
 
 fn main() -> std::process::ExitCode {
     let tests = [
@@ -28,6 +32,9 @@ fn main() -> std::process::ExitCode {
         stdio::TESTS,
         tty::TESTS,
         lifecycle::TESTS,
+        logs::TESTS,
+        events::TESTS,
+        usage::TESTS,
         image::TESTS,
         archive::TESTS,
         fidelity::TESTS,
@@ -36,6 +43,7 @@ fn main() -> std::process::ExitCode {
         docker::TESTS,
         errors::TESTS,
         faults::TESTS,
+        service::TESTS,
         hostile::TESTS,
     ]
     .concat();

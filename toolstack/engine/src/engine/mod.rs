@@ -154,6 +154,16 @@ impl Engine {
         self.shared(text).map(|shared| shared.record())
     }
 
+    /// What a container takes of the host's disk: what it wrote, and its logs.
+    pub fn disk_bytes(&self, id: &str) -> u64 {
+        let entries = fs::read_dir(self.cx.container_folder(id)).into_iter().flatten().flatten();
+        // Sparse files: what they have, not how long they are.
+        entries
+            .filter_map(|entry| entry.metadata().ok())
+            .map(|file| std::os::unix::fs::MetadataExt::blocks(&file) * 512)
+            .sum()
+    }
+
     /// Path of the log, if its driver is json-file.
     pub fn log_path(&self, container: &Container) -> Option<PathBuf> {
         let in_file = container.config.host.log.driver() == "json-file";
