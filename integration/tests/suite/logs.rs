@@ -18,7 +18,16 @@ fn rotation(dom0: &Dom0<'_>) {
                   while [ $i -lt 430 ]; do i=$((i+1)); echo line $i; done; echo error >&2";
     let id = dom0.detached(
         "rotates",
-        &["--log-opt", "max-size=4k", "--log-opt", "max-file=3", BUSYBOX, "sh", "-c", script],
+        &[
+            "--log-opt",
+            "max-size=4k",
+            "--log-opt",
+            "max-file=3",
+            BUSYBOX,
+            "sh",
+            "-c",
+            script,
+        ],
     );
     let mut follower = dom0.spawn(&["logs", "-f", "-n", "5", "rotates"]);
     follower.expect("line 400\n");
@@ -29,7 +38,10 @@ fn rotation(dom0: &Dom0<'_>) {
     let expected: String = (396..=430).map(|line| format!("line {line}\n")).collect();
     followed.ok().stdout(&expected).stderr("error\n");
 
-    let files = dom0.sh(&format!("cd {FOLDER}/{id}; ls log.json*; wc -c < log.json.1")).ok().lines();
+    let files = dom0
+        .sh(&format!("cd {FOLDER}/{id}; ls log.json*; wc -c < log.json.1"))
+        .ok()
+        .lines();
     assert_eq!(files[..3], ["log.json", "log.json.1", "log.json.2"]);
     let bytes: usize = files[3].parse().unwrap();
     assert!((4000..4200).contains(&bytes), "{bytes}");
@@ -53,7 +65,10 @@ fn rotation(dom0: &Dom0<'_>) {
     assert_eq!(since.first().map(String::as_str), Some("line 401"));
     let before = dom0.hyper(&["logs", "--until", moment, "rotates"]).ok().lines();
     assert_eq!(before[before.len() - 2..], ["line 400", "line 401"]);
-    assert_eq!(dom0.inspect("rotates", "{{json .HostConfig.LogConfig}}"), r#"{"Type":"json-file","Config":{"max-file":"3","max-size":"4k"}}"#);
+    assert_eq!(
+        dom0.inspect("rotates", "{{json .HostConfig.LogConfig}}"),
+        r#"{"Type":"json-file","Config":{"max-file":"3","max-size":"4k"}}"#
+    );
     dom0.remove("rotates");
 }
 
@@ -67,20 +82,49 @@ fn drivers(dom0: &Dom0<'_>) {
     dom0.hyper(&["logs", "silent"])
         .code(1)
         .one_error("configured logging driver does not support reading");
-    assert_eq!(dom0.inspect("silent", "{{.HostConfig.LogConfig.Type}}={{.LogPath}}"), "none=");
+    assert_eq!(
+        dom0.inspect("silent", "{{.HostConfig.LogConfig.Type}}={{.LogPath}}"),
+        "none="
+    );
 
     run(
         "journals",
-        &["--log-driver", "journald", "--log-opt", "tag={{.Name}}", "--log-opt", "labels=tier", "-l", "tier=front"],
+        &[
+            "--log-driver",
+            "journald",
+            "--log-opt",
+            "tag={{.Name}}",
+            "--log-opt",
+            "labels=tier",
+            "-l",
+            "tier=front",
+        ],
     );
-    dom0.hyper(&["logs", "journals"]).ok().stdout("out\nrest").stderr("err\n");
+    dom0.hyper(&["logs", "journals"])
+        .ok()
+        .stdout("out\nrest")
+        .stderr("err\n");
     dom0.hyper(&["logs", "-n", "1", "journals"]).ok().stdout("rest");
-    dom0.hyper(&["logs", "--details", "-n", "3", "journals"]).ok().out_has("TIER=front out");
+    dom0.hyper(&["logs", "--details", "-n", "3", "journals"])
+        .ok()
+        .out_has("TIER=front out");
     dom0.sh("journalctl -q -o cat CONTAINER_NAME=journals CONTAINER_TAG=journals TIER=front PRIORITY=3")
         .ok()
         .stdout("err\n");
 
-    run("details", &["--log-opt", "labels=tier", "--log-opt", "env=MODE", "-l", "tier=front", "-e", "MODE=a b"]);
+    run(
+        "details",
+        &[
+            "--log-opt",
+            "labels=tier",
+            "--log-opt",
+            "env=MODE",
+            "-l",
+            "tier=front",
+            "-e",
+            "MODE=a b",
+        ],
+    );
     dom0.hyper(&["logs", "--details", "details"])
         .ok()
         .stdout("MODE=a+b,tier=front out\nMODE=a+b,tier=front rest");
@@ -88,21 +132,36 @@ fn drivers(dom0: &Dom0<'_>) {
         dom0.hyper(&["rm", name]).ok();
     }
 
-    dom0.with_config(r#"log = { driver = "json-file", max-size = "1m", max-file = "2" }"#, || {
-        dom0.hyper(&["create", "--name", "defaults", BUSYBOX]).ok();
-        let shown = "{{.HostConfig.LogConfig.Type}} {{json .HostConfig.LogConfig.Config}}";
-        assert_eq!(dom0.inspect("defaults", shown), r#"json-file {"max-file":"2","max-size":"1m"}"#);
-        dom0.hyper(&["rm", "defaults"]).ok();
-    });
+    dom0.with_config(
+        r#"log = { driver = "json-file", max-size = "1m", max-file = "2" }"#,
+        || {
+            dom0.hyper(&["create", "--name", "defaults", BUSYBOX]).ok();
+            let shown = "{{.HostConfig.LogConfig.Type}} {{json .HostConfig.LogConfig.Config}}";
+            assert_eq!(
+                dom0.inspect("defaults", shown),
+                r#"json-file {"max-file":"2","max-size":"1m"}"#
+            );
+            dom0.hyper(&["rm", "defaults"]).ok();
+        },
+    );
 }
 
 fn options(dom0: &Dom0<'_>) {
     for (flags, message) in [
-        (&["--log-driver", "syslog"][..], "logger: no log driver named 'syslog' is registered"),
-        (&["--log-opt", "max-sise=1m"], "unknown log opt 'max-sise' for json-file log driver"),
+        (
+            &["--log-driver", "syslog"][..],
+            "logger: no log driver named 'syslog' is registered",
+        ),
+        (
+            &["--log-opt", "max-sise=1m"],
+            "unknown log opt 'max-sise' for json-file log driver",
+        ),
         (&["--log-opt", "max-size=lots"], "max-size"),
         (&["--log-opt", "max-file=0"], "max-file cannot be less than 1"),
-        (&["--log-driver", "journald", "--log-opt", "max-size=1m"], "unknown log opt 'max-size' for journald log driver"),
+        (
+            &["--log-driver", "journald", "--log-opt", "max-size=1m"],
+            "unknown log opt 'max-size' for journald log driver",
+        ),
     ] {
         let args = [&["create"], flags, &[BUSYBOX]].concat();
         dom0.hyper(&args).code(1).err_has(message);
@@ -113,7 +172,13 @@ fn options(dom0: &Dom0<'_>) {
 fn killed(dom0: &Dom0<'_>) {
     let script = "n=0; while [ ! -e /tmp/end ]; do n=$((n+1)); printf 'number '; echo $n; \
                   [ $((n % 500)) -ne 0 ] || sleep 0.5; done; printf end";
-    for (name, flags) in [("files", &["--log-opt", "max-size=20k", "--log-opt", "max-file=900"][..]), ("plain", &[])] {
+    for (name, flags) in [
+        (
+            "files",
+            &["--log-opt", "max-size=20k", "--log-opt", "max-file=900"][..],
+        ),
+        ("plain", &[]),
+    ] {
         dom0.detached(name, &[flags, &[BUSYBOX, "sh", "-c", script]].concat());
     }
     for _ in 0..4 {
@@ -130,7 +195,12 @@ fn killed(dom0: &Dom0<'_>) {
         let lines: Vec<_> = text.lines().collect();
         assert!(lines.len() > 100, "{} lines", lines.len());
         for (at, line) in lines[..lines.len() - 1].iter().enumerate() {
-            assert_eq!(*line, format!("number {}", at + 1), "{name}, of {} lines", lines.len());
+            assert_eq!(
+                *line,
+                format!("number {}", at + 1),
+                "{name}, of {} lines",
+                lines.len()
+            );
         }
         assert_eq!(lines.last(), Some(&"end"));
         dom0.hyper(&["rm", name]).ok();

@@ -32,7 +32,8 @@ pub fn usage(cgroup: &Path) -> Usage {
 
 fn value(text: &str, key: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(key));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }
 
 pub fn limit_memory(cgroup: &Path, bytes: u64) -> io::Result<()> {
@@ -64,7 +65,10 @@ mod tests {
         fs::write(folder.path().join("memory.current"), "4096\n").unwrap();
         fs::write(folder.path().join("memory.stat"), "anon 1\ninactive_file 2\n").unwrap();
         let usage = usage(folder.path());
-        assert_eq!((usage.memory_bytes, usage.inactive_file_bytes, usage.processes), (4096, 2, 0));
+        assert_eq!(
+            (usage.memory_bytes, usage.inactive_file_bytes, usage.processes),
+            (4096, 2, 0)
+        );
         assert!(usage.guest_memory_bytes > 0);
     }
 

@@ -16,7 +16,10 @@ pub fn list(first: i32) -> io::Result<Vec<ProcessInfo>> {
     let mut list = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let name = entry.file_name();
-        let Some(pid) = name.to_str().filter(|name| name.bytes().all(|byte| byte.is_ascii_digit())) else {
+        let Some(pid) = name
+            .to_str()
+            .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+        else {
             continue;
         };
         // One that ends meanwhile is left out.
@@ -42,7 +45,9 @@ fn process(pid: &str, uptime_ms: u64) -> Option<ProcessInfo> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let mut command = Vec::new();
     if let Ok(file) = fs::File::open(format!("/proc/{pid}/cmdline")) {
-        let _ = file.take(MAX_LISTED_COMMAND_BYTES as u64).read_to_end(&mut command);
+        let _ = file
+            .take(MAX_LISTED_COMMAND_BYTES as u64)
+            .read_to_end(&mut command);
     }
     parse(&String::from_utf8_lossy(&stat), &status, &command, uptime_ms)
 }
@@ -53,12 +58,20 @@ fn parse(stat: &str, status: &str, command: &[u8], uptime_ms: u64) -> Option<Pro
     let (name, rest) = rest.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
     // proc_pid_stat(5) counts from 1, and `fields` begins with its third.
-    let number = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<i64>().ok()).unwrap_or(0);
+    let number = |field: usize| {
+        fields
+            .get(field - 3)
+            .and_then(|text| text.parse::<i64>().ok())
+            .unwrap_or(0)
+    };
     let count = |field: usize| number(field).max(0) as u64;
     // Real, effective, saved, file system.
     let effective = |key: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-        line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+            .unwrap_or(0)
     };
     let started_ms = count(22) * 1000 / TICKS_PER_SECOND;
     let words: Vec<_> = command
@@ -95,9 +108,18 @@ mod tests {
         let status = "Name:\ta\nUid:\t0\t33\t0\t0\nGid:\t5\t6\t5\t5\n";
         let info = parse(stat, status, b"sh\0-c\0x y\0", 15_000).unwrap();
         assert_eq!((info.pid, info.parent, info.uid, info.gid), (42, 1, 33, 6));
-        assert_eq!((info.name.as_str(), info.command.as_str()), ("a ) (b", "sh -c x y"));
-        assert_eq!((info.cpu_ms, info.started_ms_ago, info.nice, info.threads), (3000, 5000, -5, 3));
-        assert_eq!((info.virtual_bytes, info.resident_bytes, info.terminal), (4_096_000, 102_400, 34816));
+        assert_eq!(
+            (info.name.as_str(), info.command.as_str()),
+            ("a ) (b", "sh -c x y")
+        );
+        assert_eq!(
+            (info.cpu_ms, info.started_ms_ago, info.nice, info.threads),
+            (3000, 5000, -5, 3)
+        );
+        assert_eq!(
+            (info.virtual_bytes, info.resident_bytes, info.terminal),
+            (4_096_000, 102_400, 34816)
+        );
         assert_eq!(info.state, "S");
         for bad in ["", "x (y) S", "1 (y", "1 (y) "] {
             assert_eq!(parse(bad, "", b"", 0), None, "{bad}");

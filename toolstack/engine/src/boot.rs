@@ -179,7 +179,9 @@ fn pumps(
     let pumps: Vec<_> = std::iter::once((Source::Stdout, STDOUT))
         .chain(stderr)
         .map(|(source, stream)| {
-            let tap = log.clone().map(|log| Box::new(ToLog(source, log)) as Box<dyn Tap>);
+            let tap = log
+                .clone()
+                .map(|log| Box::new(ToLog(source, log)) as Box<dyn Tap>);
             hub.pump(source, session.tapped(stream, tap))
         })
         .collect();

@@ -33,8 +33,8 @@ mod task;
 mod xen_host;
 
 pub use engine::{
-    AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Sample, Settings, Update,
-    Wait, WaitCondition, WaitResult,
+    AttachOptions, Created, Engine, EngineConfig, Event, Exec, ExecSpec, HostSummary, Sample, Settings,
+    Update, Wait, WaitCondition, WaitResult,
 };
 pub use error::{Error, ErrorKind};
 pub use guest_protocol::message::{ProcessInfo, Usage as ContainerUsage, WindowSize};
@@ -45,5 +45,5 @@ pub use plan::{Plan, RootForm};
 pub use signal::{name as signal_name, parse as parse_signal};
 pub use spec::{Config, CreateRequest, HostConfig, RestartPolicy, Ulimit};
 pub use state::{Container, State, Status};
-pub use xen_host::probe;
 pub use stdio::{Attachment, Chunk, Input, Source};
+pub use xen_host::probe;

@@ -418,13 +418,11 @@ impl Task {
                     self.early.entry(stream).or_default().extend(bytes);
                 }
             },
-            Incoming::End(stream) => {
-                match self.outputs.remove(&stream) {
-                    Some(mut reader) => reader.end(),
-                    None if !self.settled => drop(self.early_ends.insert(stream)),
-                    None => {}
-                }
-            }
+            Incoming::End(stream) => match self.outputs.remove(&stream) {
+                Some(mut reader) => reader.end(),
+                None if !self.settled => drop(self.early_ends.insert(stream)),
+                None => {}
+            },
         }
         Ok(())
     }

@@ -64,7 +64,8 @@ fn info_of(host: &Host) -> HostInfo {
 
 /// Looks at the host and changes nothing, beside an engine that may run.
 pub async fn probe() -> Result<(HostInfo, MemoryInfo), Error> {
-    let unavailable = |error: &(dyn std::error::Error + 'static)| Error::from_source(ErrorKind::Unavailable, "", error);
+    let unavailable =
+        |error: &(dyn std::error::Error + 'static)| Error::from_source(ErrorKind::Unavailable, "", error);
     let host = Host::open().await.map_err(|error| unavailable(&error))?;
     let memory = host.memory().await.map_err(|error| unavailable(&error))?;
     let memory = MemoryInfo {

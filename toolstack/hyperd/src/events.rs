@@ -59,9 +59,7 @@ fn past(
 ) -> impl Iterator<Item = &Event> {
     let asked = since.is_some() || until.is_some();
     known.iter().filter(move |event| {
-        asked
-            && since.is_none_or(|since| event.at >= since)
-            && until.is_none_or(|until| event.at <= until)
+        asked && since.is_none_or(|since| event.at >= since) && until.is_none_or(|until| event.at <= until)
     })
 }
 
@@ -113,7 +111,9 @@ fn fits(filters: &Filters, event: &Event) -> bool {
     filters.any("type", |value| value == event.kind)
         && filters.any("event", |value| value == event.action || value == action)
         && filters.any("scope", |value| value == "local")
-        && ["container", "daemon", "network", "volume"].iter().all(|kind| named(kind))
+        && ["container", "daemon", "network", "volume"]
+            .iter()
+            .all(|kind| named(kind))
         && filters.any("image", image)
         && ["config", "node", "plugin", "secret", "service"]
             .iter()

@@ -100,7 +100,9 @@ pub fn adopt(
     socket: std::os::unix::net::UnixListener,
     group: Option<u32>,
 ) -> anyhow::Result<std::os::unix::net::UnixListener> {
-    socket.set_nonblocking(true).context("cannot use the socket that systemd gave")?;
+    socket
+        .set_nonblocking(true)
+        .context("cannot use the socket that systemd gave")?;
     let address = socket.local_addr().context("cannot tell where systemd listens")?;
     if let (Some(group), Some(path)) = (group, address.as_pathname()) {
         std::os::unix::fs::chown(path, None, Some(group))

@@ -29,8 +29,8 @@ mod listener;
 mod networks;
 mod pattern;
 mod query;
-mod request;
 mod reload;
+mod request;
 mod router;
 mod server;
 mod service;
@@ -91,7 +91,11 @@ impl Flags {
 
 fn main() -> ExitCode {
     let flags = Flags::parse();
-    let result = if flags.doctor { examine(&flags) } else { run(flags).map(|()| true) };
+    let result = if flags.doctor {
+        examine(&flags)
+    } else {
+        run(flags).map(|()| true)
+    };
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,

@@ -12,7 +12,10 @@ pub fn reload(app: &App, running: &Config, read: &Reader) {
     let config = match read() {
         Ok(config) => config,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the config is wrong: it stays as it was");
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the config is wrong: it stays as it was"
+            );
             return;
         }
     };
@@ -20,8 +23,14 @@ pub fn reload(app: &App, running: &Config, read: &Reader) {
     let mirrors = settings.registries.mirrors.get("docker.io").into_iter().flatten();
     let attributes = BTreeMap::from([
         ("name".to_owned(), crate::system::host_name()),
-        ("insecure-registries".to_owned(), json_list(settings.registries.insecure.clone())),
-        ("registry-mirrors".to_owned(), json_list(mirrors.map(ToString::to_string).collect())),
+        (
+            "insecure-registries".to_owned(),
+            json_list(settings.registries.insecure.clone()),
+        ),
+        (
+            "registry-mirrors".to_owned(),
+            json_list(mirrors.map(ToString::to_string).collect()),
+        ),
         ("log-driver".to_owned(), settings.log.driver().to_owned()),
     ]);
     if let Err(error) = app.engine.reload(settings) {
@@ -30,7 +39,10 @@ pub fn reload(app: &App, running: &Config, read: &Reader) {
     }
     let waiting = waiting(running, &config);
     if !waiting.is_empty() {
-        tracing::warn!(keys = waiting.join(", "), "changes of the config that wait for a restart");
+        tracing::warn!(
+            keys = waiting.join(", "),
+            "changes of the config that wait for a restart"
+        );
     }
     tracing::info!("the config was read again");
     app.engine.tell("daemon", "reload", &app.id, attributes);

@@ -109,7 +109,11 @@ struct Host {
 pub async fn info(call: &Call) -> Answer {
     let summary = call.engine().summary().await?;
     let settings = call.engine().settings();
-    let mirrors = settings.registries.mirrors.get("docker.io").map(|mirrors| mirrors.iter());
+    let mirrors = settings
+        .registries
+        .mirrors
+        .get("docker.io")
+        .map(|mirrors| mirrors.iter());
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let host = Host {
         id: call.app.id.clone(),

@@ -49,7 +49,10 @@ impl Host {
             return Ok(None);
         };
         let counted = tokio::task::spawn_blocking(move || {
-            (disks(Path::new("/sys/bus/xen-backend/devices"), domid), nics(Path::new("/sys/class/net"), domid))
+            (
+                disks(Path::new("/sys/bus/xen-backend/devices"), domid),
+                nics(Path::new("/sys/class/net"), domid),
+            )
         });
         let (disks, nics) = counted.await.unwrap_or_default();
         Ok(Some(DomainUsage {
@@ -71,7 +74,12 @@ fn count(statistics: &Path, name: &str) -> u64 {
 fn devices(folder: &Path, prefix: &str) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let mut devices: Vec<_> = entries
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)))
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_str()
+                .is_some_and(|name| name.starts_with(prefix))
+        })
         .map(|entry| entry.path().join("statistics"))
         .collect();
     devices.sort();
@@ -127,6 +135,9 @@ mod tests {
         let disks = disks(folder.path(), 7);
         assert_eq!((disks.read_bytes, disks.writes), (5 * 512, 9));
         let nics = nics(folder.path(), 7);
-        assert_eq!((nics[0].received_bytes, nics[1].sent_bytes, nics.len()), (11, 12, 2));
+        assert_eq!(
+            (nics[0].received_bytes, nics[1].sent_bytes, nics.len()),
+            (11, 12, 2)
+        );
     }
 }

@@ -53,7 +53,10 @@ impl Events {
     pub fn open(path: &Path) -> Self {
         let mut events = VecDeque::new();
         if let Ok(file) = File::open(path) {
-            for line in BufReader::new(file.take(MAX_FILE_BYTES)).split(b'\n').map_while(Result::ok) {
+            for line in BufReader::new(file.take(MAX_FILE_BYTES))
+                .split(b'\n')
+                .map_while(Result::ok)
+            {
                 // The last one may have been cut off.
                 events.extend(serde_json::from_slice::<Event>(&line).ok());
                 if events.len() > REMEMBERED {
@@ -81,7 +84,11 @@ impl Events {
     fn renew(&self, memory: &mut Memory) {
         let written = || -> io::Result<File> {
             let new = self.path.with_extension("new");
-            let mut file = File::options().create(true).truncate(true).write(true).open(&new)?;
+            let mut file = File::options()
+                .create(true)
+                .truncate(true)
+                .write(true)
+                .open(&new)?;
             let lines: Vec<u8> = memory.events.iter().flat_map(line).collect();
             file.write_all(&lines)?;
             fs::rename(&new, &self.path)?;
@@ -124,7 +131,10 @@ impl Events {
     /// All that are remembered, and those that come: none is missed and none comes twice.
     pub fn subscribe(&self) -> (Vec<Event>, broadcast::Receiver<Event>) {
         let memory = self.memory();
-        (memory.events.iter().cloned().collect(), self.listeners.subscribe())
+        (
+            memory.events.iter().cloned().collect(),
+            self.listeners.subscribe(),
+        )
     }
 }
 
@@ -182,13 +192,23 @@ mod tests {
             events.send(event(number));
         }
         let (known, mut coming) = events.subscribe();
-        let ids = |events: &[Event]| events.iter().map(|event| event.id.parse::<usize>().unwrap()).collect::<Vec<_>>();
+        let ids = |events: &[Event]| {
+            events
+                .iter()
+                .map(|event| event.id.parse::<usize>().unwrap())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(ids(&known), (3000 - REMEMBERED..3000).collect::<Vec<_>>());
         events.send(event(3000));
         assert_eq!(coming.recv().await.unwrap().id, "3000");
         drop(events);
         assert!(fs::read_to_string(&path).unwrap().lines().count() <= MAX_LINES);
-        File::options().append(true).open(&path).unwrap().write_all(b"{\"kind\":\"cont").unwrap();
+        File::options()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"{\"kind\":\"cont")
+            .unwrap();
         let (known, _) = Events::open(&path).subscribe();
         assert_eq!(ids(&known), (3001 - REMEMBERED..3001).collect::<Vec<_>>());
     }

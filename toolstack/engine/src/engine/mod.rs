@@ -11,11 +11,11 @@ mod update;
 
 pub use events::{Event, Events};
 pub use observe::Sample;
-pub use update::Update;
 pub use types::{
-    AttachOptions, Created, EngineConfig, Exec, ExecSpec, HostSummary, Settings, Wait,
-    WaitCondition, WaitResult,
+    AttachOptions, Created, EngineConfig, Exec, ExecSpec, HostSummary, Settings, Wait, WaitCondition,
+    WaitResult,
 };
+pub use update::Update;
 
 use crate::container::{Command, Shared};
 use crate::context::Context;
@@ -156,7 +156,10 @@ impl Engine {
 
     /// What a container takes of the host's disk: what it wrote, and its logs.
     pub fn disk_bytes(&self, id: &str) -> u64 {
-        let entries = fs::read_dir(self.cx.container_folder(id)).into_iter().flatten().flatten();
+        let entries = fs::read_dir(self.cx.container_folder(id))
+            .into_iter()
+            .flatten()
+            .flatten();
         // Sparse files: what they have, not how long they are.
         entries
             .filter_map(|entry| entry.metadata().ok())

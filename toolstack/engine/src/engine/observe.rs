@@ -47,9 +47,7 @@ impl Shared {
 pub(super) async fn ask(session: &Session, what: &str, body: RequestBody) -> Result<ReplyBody, Error> {
     match tokio::time::timeout(PATIENCE, session.request(body)).await {
         Ok(answer) => answer.map_err(|error| refused(what, &error)),
-        Err(_) => Err(Error::failed(format!(
-            "{what}: the guest does not answer"
-        ))),
+        Err(_) => Err(Error::failed(format!("{what}: the guest does not answer"))),
     }
 }
 

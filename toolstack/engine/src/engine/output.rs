@@ -66,7 +66,10 @@ impl Engine {
             .request(RequestBody::Resize { process, size })
             .await
             .map_err(|error| refused("cannot resize the terminal", &error))?;
-        let told = [("height", size.rows.to_string()), ("width", size.columns.to_string())];
+        let told = [
+            ("height", size.rows.to_string()),
+            ("width", size.columns.to_string()),
+        ];
         shared.tell(&self.cx, "resize", &told);
         Ok(())
     }
@@ -78,7 +81,12 @@ impl Engine {
         options: LogOptions,
     ) -> Result<mpsc::Receiver<Result<LogEntry, Error>>, Error> {
         let shared = self.shared(text)?;
-        log::read(&shared.record(), &shared.folder(&self.cx), options, shared.log_progress())
+        log::read(
+            &shared.record(),
+            &shared.folder(&self.cx),
+            options,
+            shared.log_progress(),
+        )
     }
 
     /// Messages of the guest's kernel: of the last run that there was.

@@ -3,8 +3,8 @@
 use crate::container::Life;
 pub use crate::container::WaitResult;
 use crate::error::Error;
-use crate::log::LogConfig;
 use crate::hypervisor::{GuestType, HostInfo, MemoryInfo};
+use crate::log::LogConfig;
 use crate::plan::RootForm;
 use images::Registries;
 use std::path::PathBuf;

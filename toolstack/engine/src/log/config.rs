@@ -66,11 +66,16 @@ impl LogConfig {
             match key.as_str() {
                 "mode" => self.check_mode(value)?,
                 "max-buffer-size" if self.mode() == "non-blocking" => {
-                    parse_bytes(value)
-                        .ok_or_else(|| refused(format!("error parsing option max-buffer-size: invalid size: '{value}'")))?;
+                    parse_bytes(value).ok_or_else(|| {
+                        refused(format!(
+                            "error parsing option max-buffer-size: invalid size: '{value}'"
+                        ))
+                    })?;
                 }
                 "max-buffer-size" => {
-                    return Err(refused("max-buffer-size option is only supported with 'mode=non-blocking'"));
+                    return Err(refused(
+                        "max-buffer-size option is only supported with 'mode=non-blocking'",
+                    ));
                 }
                 "labels" | "env" => {}
                 "labels-regex" | "env-regex" => drop(expression(key, value)?),
@@ -79,9 +84,17 @@ impl LogConfig {
                 // Rotated files are small beside what compressing them costs a host without a spare core.
                 "compress" if driver == "json-file" => match value.as_str() {
                     "false" | "0" | "f" | "F" | "False" | "FALSE" => {}
-                    _ => return Err(refused("compress is not supported: rotated files stay as they are")),
+                    _ => {
+                        return Err(refused(
+                            "compress is not supported: rotated files stay as they are",
+                        ));
+                    }
                 },
-                _ => return Err(Error::invalid(format!("unknown log opt '{key}' for {driver} log driver"))),
+                _ => {
+                    return Err(Error::invalid(format!(
+                        "unknown log opt '{key}' for {driver} log driver"
+                    )));
+                }
             }
         }
         self.rotation().map(drop)
@@ -102,11 +115,11 @@ impl LogConfig {
     pub(super) fn rotation(&self) -> Result<Rotation, Error> {
         let max_bytes = match self.options.get("max-size").map(String::as_str) {
             None | Some("-1") => None,
-            Some(text) => Some(
-                parse_bytes(text)
-                    .filter(|bytes| *bytes > 0)
-                    .ok_or_else(|| refused(format!("invalid value for max-size: '{text}' is not a positive size")))?,
-            ),
+            Some(text) => Some(parse_bytes(text).filter(|bytes| *bytes > 0).ok_or_else(|| {
+                refused(format!(
+                    "invalid value for max-size: '{text}' is not a positive size"
+                ))
+            })?),
         };
         let max_files = match self.options.get("max-file") {
             None => 1,
@@ -116,7 +129,11 @@ impl LogConfig {
                     return Err(refused(format!("max-file cannot be more than {MAX_FILES}")));
                 }
                 Ok(files) => files,
-                Err(_) => return Err(refused(format!("invalid value for max-file: '{text}' is not a number"))),
+                Err(_) => {
+                    return Err(refused(format!(
+                        "invalid value for max-file: '{text}' is not a number"
+                    )));
+                }
             },
         };
         Ok(Rotation { max_bytes, max_files })
@@ -129,7 +146,12 @@ impl LogConfig {
             let names = self.options.get(key).map_or("", String::as_str);
             names.split(',').filter(|name| !name.is_empty())
         };
-        let found = |key: &str| self.options.get(key).map(|value| expression(key, value)).transpose();
+        let found = |key: &str| {
+            self.options
+                .get(key)
+                .map(|value| expression(key, value))
+                .transpose()
+        };
         let labels = &record.config.labels;
         for name in list("labels") {
             attributes.extend(labels.get(name).map(|value| (name.to_owned(), value.clone())));
@@ -138,8 +160,12 @@ impl LogConfig {
             let fit = labels.iter().filter(|(name, _)| wanted.is_match(name));
             attributes.extend(fit.map(|(name, value)| (name.clone(), value.clone())));
         }
-        let env: BTreeMap<&str, &str> =
-            record.config.env.iter().filter_map(|pair| pair.split_once('=')).collect();
+        let env: BTreeMap<&str, &str> = record
+            .config
+            .env
+            .iter()
+            .filter_map(|pair| pair.split_once('='))
+            .collect();
         for name in list("env") {
             attributes.extend(env.get(name).map(|value| (name.to_owned(), (*value).to_owned())));
         }
@@ -156,7 +182,10 @@ impl LogConfig {
     /// The short id unless the option `tag` says otherwise.
     pub(super) fn tag(&self, record: &Container) -> Result<String, Error> {
         let template = self.options.get("tag").filter(|tag| !tag.is_empty());
-        let image = record.image_id.strip_prefix("sha256:").unwrap_or(&record.image_id);
+        let image = record
+            .image_id
+            .strip_prefix("sha256:")
+            .unwrap_or(&record.image_id);
         fill_tag(template.map_or("{{.ID}}", String::as_str), &|name| {
             Some(match name {
                 "ID" => record.short_id().to_owned(),
@@ -182,13 +211,25 @@ fn expression(key: &str, text: &str) -> Result<Regex, Error> {
 
 /// Docker's fields in braces; its functions are not known here.
 fn fill_tag(template: &str, value: &dyn Fn(&str) -> Option<String>) -> Result<String, Error> {
-    let wrong = || refused(format!("invalid tag template '{template}': it takes fields like {{{{.Name}}}}"));
+    let wrong = || {
+        refused(format!(
+            "invalid tag template '{template}': it takes fields like {{{{.Name}}}}"
+        ))
+    };
     let mut filled = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         let (field, after) = after.split_once("}}").ok_or_else(wrong)?;
         let name = field.trim().strip_prefix('.').ok_or_else(wrong)?;
-        let known = ["ID", "FullID", "Name", "ImageID", "ImageFullID", "ImageName", "DaemonName"];
+        let known = [
+            "ID",
+            "FullID",
+            "Name",
+            "ImageID",
+            "ImageFullID",
+            "ImageName",
+            "DaemonName",
+        ];
         if !known.contains(&name) {
             return Err(wrong());
         }
@@ -205,9 +246,17 @@ fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim().to_ascii_lowercase();
     let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let unit = text[number.len()..].trim_start();
-    let unit = unit.strip_suffix("ib").or_else(|| unit.strip_suffix('b')).unwrap_or(unit);
-    let power = ["", "k", "m", "g", "t", "p"].iter().position(|known| *known == unit)?;
-    let number: f64 = number.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0)?;
+    let unit = unit
+        .strip_suffix("ib")
+        .or_else(|| unit.strip_suffix('b'))
+        .unwrap_or(unit);
+    let power = ["", "k", "m", "g", "t", "p"]
+        .iter()
+        .position(|known| *known == unit)?;
+    let number: f64 = number
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && *number >= 0.0)?;
     let bytes = number * 1000f64.powi(i32::try_from(power).ok()?);
     // Floats hold whole numbers to 2^53, which no log reaches.
     (bytes < (1u64 << 53) as f64).then_some(bytes as u64)
@@ -249,11 +298,31 @@ mod tests {
         assert_eq!(says("none", &[("anything", "goes")]), Ok(()));
         assert_eq!(says("journald", &[("tag", "{{.Name}}/{{.ID}}")]), Ok(()));
         for (driver, options, expected) in [
-            ("syslog", &[][..], "logger: no log driver named 'syslog' is registered"),
-            ("json-file", &[("x", "1")], "unknown log opt 'x' for json-file log driver"),
-            ("journald", &[("max-size", "1m")], "unknown log opt 'max-size' for journald log driver"),
-            ("json-file", &[("max-file", "0")], "logger: max-file cannot be less than 1"),
-            ("json-file", &[("mode", "fast")], "logger: logging mode not supported: fast"),
+            (
+                "syslog",
+                &[][..],
+                "logger: no log driver named 'syslog' is registered",
+            ),
+            (
+                "json-file",
+                &[("x", "1")],
+                "unknown log opt 'x' for json-file log driver",
+            ),
+            (
+                "journald",
+                &[("max-size", "1m")],
+                "unknown log opt 'max-size' for journald log driver",
+            ),
+            (
+                "json-file",
+                &[("max-file", "0")],
+                "logger: max-file cannot be less than 1",
+            ),
+            (
+                "json-file",
+                &[("mode", "fast")],
+                "logger: logging mode not supported: fast",
+            ),
         ] {
             assert_eq!(says(driver, options).unwrap_err(), expected);
         }
@@ -275,7 +344,10 @@ mod tests {
     fn defaults_of_the_daemon_belong_to_their_driver() {
         let defaults = config("json-file", &[("max-size", "10m"), ("max-file", "3")]);
         let own = config("", &[("max-file", "5")]).or(&defaults);
-        assert_eq!(own, config("json-file", &[("max-size", "10m"), ("max-file", "5")]));
+        assert_eq!(
+            own,
+            config("json-file", &[("max-size", "10m"), ("max-file", "5")])
+        );
         assert_eq!(config("journald", &[]).or(&defaults), config("journald", &[]));
         assert_eq!(config("", &[]).or(&config("journald", &[])).driver(), "journald");
     }
@@ -298,11 +370,21 @@ mod tests {
         };
         let log = config(
             "json-file",
-            &[("labels", "tier,none"), ("env-regex", "^MO"), ("tag", "{{.Name}}:{{.ImageID}}")],
+            &[
+                ("labels", "tier,none"),
+                ("env-regex", "^MO"),
+                ("tag", "{{.Name}}:{{.ImageID}}"),
+            ],
         );
         let attributes = log.attributes(&record).unwrap();
-        let told: Vec<_> = attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        assert_eq!(told, ["MODE=fast", "MORE=1", "tag=web:0123456789ab", "tier=front"]);
+        let told: Vec<_> = attributes
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        assert_eq!(
+            told,
+            ["MODE=fast", "MORE=1", "tag=web:0123456789ab", "tier=front"]
+        );
         assert_eq!(config("journald", &[]).tag(&record).unwrap(), "abababababab");
     }
 }

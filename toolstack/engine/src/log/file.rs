@@ -75,7 +75,9 @@ impl LogFile {
 
     /// With so many bytes more: another file has to be begun before anything is written.
     pub fn is_full(&self, more: u64) -> bool {
-        self.rotation.max_bytes.is_some_and(|most| self.place.length + more >= most)
+        self.rotation
+            .max_bytes
+            .is_some_and(|most| self.place.length + more >= most)
     }
 
     /// All of it, or nothing.
@@ -97,7 +99,10 @@ impl LogFile {
         let oldest = self.rotation.max_files - 1;
         there(fs::remove_file(numbered(&self.path, oldest)))?;
         for number in (0..oldest).rev() {
-            there(fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1)))?;
+            there(fs::rename(
+                numbered(&self.path, number),
+                numbered(&self.path, number + 1),
+            ))?;
         }
         let (file, inode) = append_to(&self.path)?;
         self.file = file;

@@ -65,7 +65,10 @@ pub fn read(folder: &Path) -> Option<Known> {
 }
 
 fn number(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    bytes
+        .iter()
+        .rev()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 fn parse(bytes: &[u8]) -> Option<Known> {
@@ -111,7 +114,14 @@ fn whole(known: &Known) -> Vec<u8> {
     out.extend(known.run.as_bytes());
     for source in [Source::Stdout, Source::Stderr] {
         let at = source as usize;
-        put(&mut out, source, true, &known.waiting[at], known.positions[at], known.place);
+        put(
+            &mut out,
+            source,
+            true,
+            &known.waiting[at],
+            known.positions[at],
+            known.place,
+        );
     }
     out
 }
@@ -131,7 +141,11 @@ impl Journal {
     fn renew(&mut self, known: &Known) -> io::Result<()> {
         let bytes = whole(known);
         let new = self.path.with_extension("position.new");
-        let mut file = File::options().create(true).truncate(true).write(true).open(&new)?;
+        let mut file = File::options()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(&new)?;
         file.write_all(&bytes)?;
         fs::rename(&new, &self.path)?;
         self.file = file;
@@ -147,7 +161,14 @@ impl Journal {
         }
         let payload = known.waiting[source as usize].get(noted..).unwrap_or_default();
         let mut out = Vec::with_capacity(RECORD_BYTES + payload.len());
-        put(&mut out, source, anew, payload, known.positions[source as usize], known.place);
+        put(
+            &mut out,
+            source,
+            anew,
+            payload,
+            known.positions[source as usize],
+            known.place,
+        );
         self.file.write_all(&out)?;
         self.length += out.len() as u64;
         Ok(())

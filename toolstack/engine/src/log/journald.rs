@@ -71,7 +71,11 @@ fn field_name(name: &str) -> Option<String> {
 impl Journald {
     pub fn open(record: &Container, config: &LogConfig) -> Result<Self, Error> {
         let failed = |error: io::Error| {
-            Error::from_source(ErrorKind::Failed, "logger: journald is not to be had on this host", &error)
+            Error::from_source(
+                ErrorKind::Failed,
+                "logger: journald is not to be had on this host",
+                &error,
+            )
         };
         let socket = UnixDatagram::unbound().map_err(failed)?;
         socket.connect(SOCKET).map_err(failed)?;
@@ -105,7 +109,12 @@ impl Journald {
         let message = entry(&self.fields, source, bytes, attributes, time);
         match self.socket.send(&message) {
             // A journal that was restarted has another socket.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected
+                ) =>
+            {
                 self.socket.connect(SOCKET)?;
                 self.socket.send(&message)?;
             }
@@ -158,7 +167,11 @@ pub fn read(id: &str, options: LogOptions, progress: watch::Receiver<Progress>) 
     };
     // Now, so that a host without it is told of.
     let child = reading.journalctl().map_err(|error| {
-        Error::from_source(ErrorKind::Failed, "cannot read the journal with journalctl", &error)
+        Error::from_source(
+            ErrorKind::Failed,
+            "cannot read the journal with journalctl",
+            &error,
+        )
     })?;
     let (sender, receiver) = mpsc::channel(READER_ENTRIES);
     tokio::spawn(async move {
@@ -172,7 +185,11 @@ pub fn read(id: &str, options: LogOptions, progress: watch::Receiver<Progress>) 
             drop(child);
         }
         // What journald still had on its way; then all of it, or the rest of what was followed.
-        let _ = Command::new("journalctl").arg("--sync").stderr(Stdio::null()).status().await;
+        let _ = Command::new("journalctl")
+            .arg("--sync")
+            .stderr(Stdio::null())
+            .status()
+            .await;
         if let Ok(child) = reading.journalctl() {
             reading.relay(child, None, &sender).await;
         }
@@ -219,7 +236,9 @@ impl Reading {
         progress: Option<watch::Receiver<Progress>>,
         sender: &mpsc::Sender<Result<LogEntry, Error>>,
     ) -> bool {
-        let Some(output) = child.stdout.take() else { return true };
+        let Some(output) = child.stdout.take() else {
+            return true;
+        };
         let mut lines = BufReader::new(output).lines();
         let until = self.options.until;
         let over = passed(until.filter(|_| self.following));
@@ -238,7 +257,9 @@ impl Reading {
                 () = sender.closed() => return false,
             };
             let Ok(Some(line)) = line else { return true };
-            let Some((entry, cursor)) = decode(&line) else { continue };
+            let Some((entry, cursor)) = decode(&line) else {
+                continue;
+            };
             self.cursor = cursor;
             if until.is_some_and(|until| entry.at > until) {
                 return false;
@@ -324,8 +345,17 @@ mod tests {
         assert_eq!(entry.attributes.len(), 1);
         let binary = r#"{"MESSAGE":[255,10,0],"CONTAINER_PARTIAL_MESSAGE":"true","__REALTIME_TIMESTAMP":"1700000000000000"}"#;
         let (entry, _) = decode(binary).unwrap();
-        assert_eq!((entry.source, &entry.bytes[..]), (Source::Stdout, &[255, 10, 0][..]));
-        for bad in ["", "{}", r#"{"MESSAGE":7}"#, r#"{"MESSAGE":[256]}"#, r#"{"MESSAGE":"x"}"#] {
+        assert_eq!(
+            (entry.source, &entry.bytes[..]),
+            (Source::Stdout, &[255, 10, 0][..])
+        );
+        for bad in [
+            "",
+            "{}",
+            r#"{"MESSAGE":7}"#,
+            r#"{"MESSAGE":[256]}"#,
+            r#"{"MESSAGE":"x"}"#,
+        ] {
             assert_eq!(decode(bad), None, "{bad}");
         }
     }

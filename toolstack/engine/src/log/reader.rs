@@ -43,7 +43,9 @@ pub fn read(
             // Files block, so the reading has a thread for itself; the channel gives the pace.
             let (to, wanted) = (sender.clone(), options.clone());
             let Some(mut reading) = cursor.take() else { return };
-            let done = tokio::task::spawn_blocking(move || reading.send(&wanted, &to).map(|more| more.then_some(reading)));
+            let done = tokio::task::spawn_blocking(move || {
+                reading.send(&wanted, &to).map(|more| more.then_some(reading))
+            });
             match done.await {
                 Ok(Ok(rest)) => cursor = rest,
                 Ok(Err(error)) => {
@@ -182,7 +184,9 @@ impl Cursor {
                 return Ok(true);
             }
             self.offset += length;
-            let Some(entry) = line::decode(&line) else { continue };
+            let Some(entry) = line::decode(&line) else {
+                continue;
+            };
             if options.until.is_some_and(|until| entry.at > until) {
                 return Ok(false);
             }

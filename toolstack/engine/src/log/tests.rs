@@ -143,7 +143,11 @@ async fn a_missing_log_is_empty_and_none_cannot_be_read() {
     let progress = watch::Sender::new(Progress::default());
     let error = read(&none, nowhere, options(None), progress.subscribe()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotImplemented);
-    assert!(LogWriter::open(&none, nowhere, Run::New(RUN), progress).unwrap().is_none());
+    assert!(
+        LogWriter::open(&none, nowhere, Run::New(RUN), progress)
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -169,7 +173,10 @@ async fn files_rotate_and_the_oldest_go() {
     for (at, (_, text)) in lines.iter().enumerate() {
         assert_eq!(*text, format!("line {}\n", first + at));
     }
-    assert_eq!(all(&record, folder.path(), Some(15)).await, lines[lines.len() - 15..]);
+    assert_eq!(
+        all(&record, folder.path(), Some(15)).await,
+        lines[lines.len() - 15..]
+    );
     assert_eq!(all(&record, folder.path(), Some(1000)).await, lines);
 }
 
@@ -187,7 +194,11 @@ async fn a_damaged_log_is_read_and_written_on() {
     let log = open(&record, folder.path(), Run::New(RUN));
     log.write(Source::Stdout, 0, b"after\n");
     log.finish();
-    let texts: Vec<_> = all(&record, folder.path(), None).await.into_iter().map(|(_, text)| text).collect();
+    let texts: Vec<_> = all(&record, folder.path(), None)
+        .await
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
     assert_eq!(texts, ["before\n", "after\n"]);
 }
 
@@ -204,7 +215,11 @@ async fn the_beginning_of_a_line_survives_an_engine_that_was_killed() {
     let log = open(&record, folder.path(), Run::New(Uuid::from_u128(2)));
     log.write(Source::Stdout, 0, b"next\n");
     log.finish();
-    let texts: Vec<_> = all(&record, folder.path(), None).await.into_iter().map(|(_, text)| text).collect();
+    let texts: Vec<_> = all(&record, folder.path(), None)
+        .await
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
     assert_eq!(texts, ["whole\n", "begin", "next\n"]);
 }
 

@@ -58,7 +58,11 @@ impl LogWriter {
         let config = &record.config.host.log;
         let path = path(folder);
         let failed = |error: io::Error| {
-            Error::from_source(ErrorKind::Failed, &format!("cannot open {}", path.display()), &error)
+            Error::from_source(
+                ErrorKind::Failed,
+                &format!("cannot open {}", path.display()),
+                &error,
+            )
         };
         let left = journal::read(folder);
         let (id, goes_on) = match run {
@@ -97,7 +101,9 @@ impl LogWriter {
         }
         inner.known.place = inner.place();
         inner.journal = Journal::create(folder, &inner.known)
-            .inspect_err(|error| tracing::error!(%error, folder = %folder.display(), "the log's position is not kept"))
+            .inspect_err(
+                |error| tracing::error!(%error, folder = %folder.display(), "the log's position is not kept"),
+            )
             .ok();
         Ok(Some(Self {
             inner: Mutex::new(inner),

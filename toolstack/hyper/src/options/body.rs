@@ -86,9 +86,11 @@ impl ContainerOptions {
             ulimits: filled(&self.ulimit),
             network_mode: Some(self.network.clone().unwrap_or_else(|| "default".to_owned())),
             restart_policy: self.restart.clone(),
-            log_config: (self.log_driver.is_some() || !self.log_opt.is_empty()).then(|| HostConfigLogConfig {
-                typ: self.log_driver.clone(),
-                config: map(self.log_opt.iter().map(|text| pair(text))),
+            log_config: (self.log_driver.is_some() || !self.log_opt.is_empty()).then(|| {
+                HostConfigLogConfig {
+                    typ: self.log_driver.clone(),
+                    config: map(self.log_opt.iter().map(|text| pair(text))),
+                }
             }),
             auto_remove: Some(self.rm),
             container_id_file: self.cidfile.as_ref().map(|path| path.display().to_string()),

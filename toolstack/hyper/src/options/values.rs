@@ -101,7 +101,9 @@ pub fn key_value(text: &str) -> Result<String, String> {
 pub fn log_option(text: &str) -> Result<String, String> {
     match text.split_once('=') {
         Some(_) => Ok(text.to_owned()),
-        None => Err(format!("invalid argument {text:?}: an option of the log is of the form key=value")),
+        None => Err(format!(
+            "invalid argument {text:?}: an option of the log is of the form key=value"
+        )),
     }
 }
 

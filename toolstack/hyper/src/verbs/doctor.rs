@@ -34,5 +34,7 @@ pub fn run(args: &Args) -> Result<i32> {
             return Err(anyhow!("cannot run {daemon}: {error}"));
         }
     }
-    Err(anyhow!("hyperd is not installed on this host: doctor is for the dom0 that it is to run on"))
+    Err(anyhow!(
+        "hyperd is not installed on this host: doctor is for the dom0 that it is to run on"
+    ))
 }

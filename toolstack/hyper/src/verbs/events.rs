@@ -78,7 +78,10 @@ fn fields(event: &Value) -> Value {
 fn line(event: &Value) -> String {
     let nanos = event.get("timeNano").and_then(Value::as_i64).unwrap_or(0);
     let at = DateTime::from_timestamp_nanos(nanos).with_timezone(&Local);
-    let id = event.pointer("/Actor/ID").and_then(Value::as_str).unwrap_or_default();
+    let id = event
+        .pointer("/Actor/ID")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let mut shown = format!(
         "{} {} {} {id}",
         at.to_rfc3339_opts(SecondsFormat::Nanos, true),
@@ -112,11 +115,25 @@ mod tests {
         });
         let shown = line(&event);
         assert!(shown.contains(":05.000000007"), "{shown}");
-        assert!(shown.ends_with(" container start abc (image=busybox, name=web)"), "{shown}");
-        let template = Template::parse("{{.Type}} {{.Status}} {{.From}} {{.Actor.Attributes.name}} {{.TimeNano}}").unwrap();
-        assert_eq!(template.render(&fields(&event)).unwrap(), "container start busybox web 5000000007");
+        assert!(
+            shown.ends_with(" container start abc (image=busybox, name=web)"),
+            "{shown}"
+        );
+        let template =
+            Template::parse("{{.Type}} {{.Status}} {{.From}} {{.Actor.Attributes.name}} {{.TimeNano}}")
+                .unwrap();
+        assert_eq!(
+            template.render(&fields(&event)).unwrap(),
+            "container start busybox web 5000000007"
+        );
         let bare = json!({ "Type": "daemon", "Action": "reload", "Actor": { "ID": "x" }, "timeNano": 0 });
         assert!(line(&bare).ends_with(" daemon reload x"));
-        assert_eq!(Template::parse("{{.Status}}").unwrap().render(&fields(&bare)).unwrap(), "");
+        assert_eq!(
+            Template::parse("{{.Status}}")
+                .unwrap()
+                .render(&fields(&bare))
+                .unwrap(),
+            ""
+        );
     }
 }

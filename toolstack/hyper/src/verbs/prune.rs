@@ -125,7 +125,10 @@ mod tests {
 
     #[test]
     fn words_are_dockers() {
-        assert_eq!(removed("Containers", &["a", "b"]), "Deleted Containers:\na\nb\n\n");
+        assert_eq!(
+            removed("Containers", &["a", "b"]),
+            "Deleted Containers:\na\nb\n\n"
+        );
         assert_eq!(removed("Networks", &[]), "");
         assert_eq!(total(1500), "Total reclaimed space: 1.5kB");
         let text = warning(true, &[("label".to_owned(), "a=b".to_owned())]);

@@ -29,7 +29,9 @@ const COLUMNS: &[Column] = &[
     ("BlockIO", "BLOCK I/O"),
     ("PIDs", "PIDS"),
 ];
-const SHOWN: &[&str] = &["ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs"];
+const SHOWN: &[&str] = &[
+    "ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs",
+];
 /// Docker's.
 const REDRAW: Duration = Duration::from_millis(500);
 
@@ -131,9 +133,14 @@ pub async fn run(client: &Arc<Client>, args: Args) -> Result<i32> {
 }
 
 async fn running(client: &Client, all: bool) -> Result<Vec<String>> {
-    let answer = client.get(Target::api("containers/json").flag("all", all)).await?;
+    let answer = client
+        .get(Target::api("containers/json").flag("all", all))
+        .await?;
     let list = answer.as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(list.iter().map(|container| text(container, "Id").to_owned()).collect())
+    Ok(list
+        .iter()
+        .map(|container| text(container, "Id").to_owned())
+        .collect())
 }
 
 /// A container that is not there is an error now.
@@ -169,14 +176,19 @@ async fn once(client: &Arc<Client>, args: &Args, wanted: Vec<String>) -> Result<
     for (container, asked) in wanted.into_iter().zip(asked) {
         shown.push((container, Some(asked.await??)));
     }
-    let rows: Vec<_> = shown.iter().map(|(container, sample)| row(args, container, sample.as_ref())).collect();
+    let rows: Vec<_> = shown
+        .iter()
+        .map(|(container, sample)| row(args, container, sample.as_ref()))
+        .collect();
     table::print(args.format.as_deref(), COLUMNS, SHOWN, &rows)?;
     Ok(0)
 }
 
 /// Over what was drawn before; each line clears what was there.
 fn draw<'a>(args: &Args, shown: impl Iterator<Item = &'a (String, Option<Value>)>) -> Result<()> {
-    let rows: Vec<_> = shown.map(|(container, sample)| row(args, container, sample.as_ref())).collect();
+    let rows: Vec<_> = shown
+        .map(|(container, sample)| row(args, container, sample.as_ref()))
+        .collect();
     let text = table::render(args.format.as_deref(), COLUMNS, SHOWN, &rows)?;
     let lines = text.trim_end_matches('\n').replace('\n', "\x1b[K\n");
     output::line(&format!("\x1b[H{lines}\x1b[K\n\x1b[J"))
@@ -192,28 +204,58 @@ fn row(args: &Args, container: &str, sample: Option<&Value>) -> Row {
         return row;
     };
     let id = text(sample, "id");
-    row.set("ID", if args.no_trunc { id.to_owned() } else { truncated_id(id) });
+    row.set(
+        "ID",
+        if args.no_trunc {
+            id.to_owned()
+        } else {
+            truncated_id(id)
+        },
+    );
     row.set("Name", text(sample, "name").trim_start_matches('/'));
     let number = |pointer: &str| sample.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
-    let (usage, inactive) = (number("/memory_stats/usage"), number("/memory_stats/stats/inactive_file"));
+    let (usage, inactive) = (
+        number("/memory_stats/usage"),
+        number("/memory_stats/stats/inactive_file"),
+    );
     // Cache that can be had back at once is none that is used.
     let used = if inactive < usage { usage - inactive } else { usage };
     let limit = number("/memory_stats/limit");
-    let share = if limit == 0 { 0.0 } else { used as f64 / limit as f64 * 100.0 };
+    let share = if limit == 0 {
+        0.0
+    } else {
+        used as f64 / limit as f64 * 100.0
+    };
     row.set("CPUPerc", format!("{:.2}%", cpu_percent(sample)));
     row.set("MemUsage", format!("{} / {}", memory(used), memory(limit)));
     row.set("MemPerc", format!("{share:.2}%"));
     let nics = sample.get("networks").and_then(Value::as_object);
     let net = |key: &str| -> u64 {
-        nics.into_iter().flatten().filter_map(|(_, nic)| nic.get(key)?.as_u64()).sum()
+        nics.into_iter()
+            .flatten()
+            .filter_map(|(_, nic)| nic.get(key)?.as_u64())
+            .sum()
     };
-    row.set("NetIO", format!("{} / {}", size(net("rx_bytes")), size(net("tx_bytes"))));
+    row.set(
+        "NetIO",
+        format!("{} / {}", size(net("rx_bytes")), size(net("tx_bytes"))),
+    );
     let disk = |op: &str| -> u64 {
-        let entries = sample.pointer("/blkio_stats/io_service_bytes_recursive").and_then(Value::as_array);
+        let entries = sample
+            .pointer("/blkio_stats/io_service_bytes_recursive")
+            .and_then(Value::as_array);
         let fits = |entry: &&Value| text(entry, "op").eq_ignore_ascii_case(op);
-        entries.into_iter().flatten().filter(fits).filter_map(|entry| entry.get("value")?.as_u64()).sum()
+        entries
+            .into_iter()
+            .flatten()
+            .filter(fits)
+            .filter_map(|entry| entry.get("value")?.as_u64())
+            .sum()
     };
-    row.set("BlockIO", format!("{} / {}", size(disk("read")), size(disk("write"))));
+    row.set(
+        "BlockIO",
+        format!("{} / {}", size(disk("read")), size(disk("write"))),
+    );
     row.set("PIDs", number("/pids_stats/current").to_string());
     row
 }
@@ -275,8 +317,17 @@ mod tests {
 
     #[test]
     fn one_that_does_not_run_is_nothing() {
-        let rows = [row(&args(), "x", Some(&json!({ "name": "/x", "id": "ab" }))), row(&args(), "y", None)];
-        let text = table::render(Some("{{.CPUPerc}} {{.MemUsage}} {{.PIDs}}"), COLUMNS, SHOWN, &rows).unwrap();
+        let rows = [
+            row(&args(), "x", Some(&json!({ "name": "/x", "id": "ab" }))),
+            row(&args(), "y", None),
+        ];
+        let text = table::render(
+            Some("{{.CPUPerc}} {{.MemUsage}} {{.PIDs}}"),
+            COLUMNS,
+            SHOWN,
+            &rows,
+        )
+        .unwrap();
         assert_eq!(text, "0.00% 0B / 0B 0\n-- -- --\n");
     }
 }

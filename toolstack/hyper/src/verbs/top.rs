@@ -17,7 +17,11 @@ pub struct Args {
     /// Container whose processes to show
     container: String,
     /// Options of ps that choose the columns: -ef, aux, -o pid,comm
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PS OPTIONS")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "PS OPTIONS"
+    )]
     options: Vec<String>,
 }
 
@@ -33,7 +37,12 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
 fn render(answer: &Value) -> String {
     let rows = answer.get("Processes").and_then(Value::as_array);
     let rows = rows.into_iter().flatten().filter_map(Value::as_array);
-    let cells = |row: &Vec<Value>| row.iter().map(|cell| cell.as_str().unwrap_or_default()).collect::<Vec<_>>().join("\t");
+    let cells = |row: &Vec<Value>| {
+        row.iter()
+            .map(|cell| cell.as_str().unwrap_or_default())
+            .collect::<Vec<_>>()
+            .join("\t")
+    };
     let lines: Vec<String> = std::iter::once(strings(answer, "Titles").join("\t"))
         .chain(rows.map(cells))
         .collect();
@@ -47,6 +56,9 @@ mod tests {
     #[test]
     fn columns_are_wide() {
         let answer = serde_json::json!({ "Titles": ["PID", "CMD"], "Processes": [["1", "sleep 5"]] });
-        assert_eq!(render(&answer), format!("PID{}CMD\n1{}sleep 5\n", " ".repeat(17), " ".repeat(19)));
+        assert_eq!(
+            render(&answer),
+            format!("PID{}CMD\n1{}sleep 5\n", " ".repeat(17), " ".repeat(19))
+        );
     }
 }

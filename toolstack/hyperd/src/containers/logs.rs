@@ -92,7 +92,9 @@ fn details(attributes: &BTreeMap<String, String>) -> String {
     let escaped = |text: &str| -> String {
         text.bytes()
             .map(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    char::from(byte).to_string()
+                }
                 b' ' => "+".to_owned(),
                 _ => format!("%{byte:02X}"),
             })
@@ -150,10 +152,18 @@ mod tests {
     #[test]
     fn details_are_escaped() {
         let of = |pairs: &[(&str, &str)]| {
-            details(&pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+            details(
+                &pairs
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+            )
         };
         assert_eq!(of(&[]), "");
-        assert_eq!(of(&[("tag", "web/1"), ("com.x", "a b,ü")]), "com.x=a+b%2C%C3%BC,tag=web%2F1");
+        assert_eq!(
+            of(&[("tag", "web/1"), ("com.x", "a b,ü")]),
+            "com.x=a+b%2C%C3%BC,tag=web%2F1"
+        );
     }
 
     #[test]

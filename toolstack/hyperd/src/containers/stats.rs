@@ -242,7 +242,10 @@ mod tests {
         let mut nothing = taken(0, INTERVAL);
         nothing.sample.host = None;
         let value = stats_json(&container(), None, &nothing);
-        assert_eq!((&value["read"], &value["memory_stats"]), (&json!(NEVER), &json!({})));
+        assert_eq!(
+            (&value["read"], &value["memory_stats"]),
+            (&json!(NEVER), &json!({}))
+        );
         assert_eq!(value.pointer("/cpu_stats/system_cpu_usage"), None);
         // Paused: what the host knows.
         let mut paused = taken(5, INTERVAL);

@@ -18,7 +18,13 @@ pub async fn top(call: &Call, id: &str) -> Answer {
     let rows: Vec<Vec<String>> = processes
         .iter()
         .map(|process| {
-            let cell = |column: &Column| (column.value)(&Shown { process, now, total_bytes });
+            let cell = |column: &Column| {
+                (column.value)(&Shown {
+                    process,
+                    now,
+                    total_bytes,
+                })
+            };
             columns.iter().map(cell).collect()
         })
         .collect();
@@ -46,29 +52,51 @@ const KNOWN: &[Known] = &[
     (&["pid", "tgid"], "PID", |shown| shown.process.pid.to_string()),
     (&["ppid"], "PPID", |shown| shown.process.parent.to_string()),
     (&["pgid", "pgrp"], "PGID", |shown| shown.process.group.to_string()),
-    (&["sid", "sess", "session"], "SID", |shown| shown.process.session.to_string()),
-    (&["user", "euser", "uname"], "USER", |shown| user(shown.process.uid)),
+    (&["sid", "sess", "session"], "SID", |shown| {
+        shown.process.session.to_string()
+    }),
+    (&["user", "euser", "uname"], "USER", |shown| {
+        user(shown.process.uid)
+    }),
     (&["uid", "euid"], "UID", |shown| shown.process.uid.to_string()),
     (&["gid", "egid"], "GID", |shown| shown.process.gid.to_string()),
     (&["group", "egroup"], "GROUP", |shown| user(shown.process.gid)),
     (&["s", "state"], "S", |shown| shown.process.state.clone()),
     (&["stat"], "STAT", stat),
     (&["ni", "nice"], "NI", |shown| shown.process.nice.to_string()),
-    (&["nlwp", "thcount"], "NLWP", |shown| shown.process.threads.to_string()),
-    (&["tty", "tt", "tname"], "TT", |shown| terminal(shown.process.terminal)),
-    (&["c"], "C", |shown| (permille_of_cpu(shown) / 10).min(99).to_string()),
+    (&["nlwp", "thcount"], "NLWP", |shown| {
+        shown.process.threads.to_string()
+    }),
+    (&["tty", "tt", "tname"], "TT", |shown| {
+        terminal(shown.process.terminal)
+    }),
+    (&["c"], "C", |shown| {
+        (permille_of_cpu(shown) / 10).min(99).to_string()
+    }),
     (&["pcpu", "%cpu"], "%CPU", |shown| tenths(permille_of_cpu(shown))),
     (&["pmem", "%mem"], "%MEM", memory_share),
-    (&["vsz", "vsize"], "VSZ", |shown| (shown.process.virtual_bytes >> 10).to_string()),
-    (&["rss", "rssize", "rsz"], "RSS", |shown| (shown.process.resident_bytes >> 10).to_string()),
+    (&["vsz", "vsize"], "VSZ", |shown| {
+        (shown.process.virtual_bytes >> 10).to_string()
+    }),
+    (&["rss", "rssize", "rsz"], "RSS", |shown| {
+        (shown.process.resident_bytes >> 10).to_string()
+    }),
     (&["stime", "start_time", "start"], "STIME", started),
     (&["lstart"], "STARTED", |shown| {
         local_start(shown).format("%a %b %e %H:%M:%S %Y").to_string()
     }),
-    (&["etime"], "ELAPSED", |shown| elapsed(shown.process.started_ms_ago / 1000)),
-    (&["etimes"], "ELAPSED", |shown| (shown.process.started_ms_ago / 1000).to_string()),
-    (&["time", "cputime"], "TIME", |shown| clock(shown.process.cpu_ms / 1000)),
-    (&["comm", "ucmd", "ucomm"], "COMMAND", |shown| shown.process.name.clone()),
+    (&["etime"], "ELAPSED", |shown| {
+        elapsed(shown.process.started_ms_ago / 1000)
+    }),
+    (&["etimes"], "ELAPSED", |shown| {
+        (shown.process.started_ms_ago / 1000).to_string()
+    }),
+    (&["time", "cputime"], "TIME", |shown| {
+        clock(shown.process.cpu_ms / 1000)
+    }),
+    (&["comm", "ucmd", "ucomm"], "COMMAND", |shown| {
+        shown.process.name.clone()
+    }),
     (&["cmd"], "CMD", command),
     (&["args", "command"], "COMMAND", command),
 ];
@@ -104,7 +132,11 @@ fn named(name: &str, title: Option<&str>) -> Result<Column, ApiError> {
     let Some((_, usual, value)) = known else {
         return Err(ApiError::invalid(format!(
             "error: unknown user-defined format specifier {name:?}: the guest's processes have {}",
-            KNOWN.iter().map(|(names, ..)| names[0]).collect::<Vec<_>>().join(", ")
+            KNOWN
+                .iter()
+                .map(|(names, ..)| names[0])
+                .collect::<Vec<_>>()
+                .join(", ")
         )));
     };
     Ok(Column {
@@ -120,7 +152,9 @@ fn columns(text: &str) -> Result<Vec<Column>, ApiError> {
     let mut words = text.split_whitespace().peekable();
     while let Some(word) = words.next() {
         // `-eo pid,comm`, `-o pid=`, `o pid`, `--format=pid`
-        let long = word.strip_prefix("--format").map(|rest| rest.strip_prefix('=').unwrap_or(rest));
+        let long = word
+            .strip_prefix("--format")
+            .map(|rest| rest.strip_prefix('=').unwrap_or(rest));
         let list = match (long, word.find('o')) {
             (Some(list), _) => Some(list),
             (None, Some(at)) if !word.starts_with("--") => {
@@ -143,7 +177,9 @@ fn columns(text: &str) -> Result<Vec<Column>, ApiError> {
     if !chosen.is_empty() {
         return Ok(chosen);
     }
-    form.iter().map(|(name, title)| named(name, Some(title))).collect()
+    form.iter()
+        .map(|(name, title)| named(name, Some(title)))
+        .collect()
 }
 
 fn list_of(list: &str) -> Result<Vec<Column>, ApiError> {
@@ -287,7 +323,11 @@ mod tests {
 
     fn titles(text: &str) -> Result<String, String> {
         let columns = columns(text).map_err(|error| error.message)?;
-        Ok(columns.into_iter().map(|column| column.title).collect::<Vec<_>>().join(" "))
+        Ok(columns
+            .into_iter()
+            .map(|column| column.title)
+            .collect::<Vec<_>>()
+            .join(" "))
     }
 
     #[test]
@@ -306,7 +346,11 @@ mod tests {
         ] {
             assert_eq!(titles(text).unwrap(), expected, "{text}");
         }
-        assert!(titles("-o nothing").unwrap_err().contains("unknown user-defined format specifier"));
+        assert!(
+            titles("-o nothing")
+                .unwrap_err()
+                .contains("unknown user-defined format specifier")
+        );
         assert!(titles("-o").unwrap_err().contains("must follow -o"));
         assert!(titles("-p 1").unwrap_err().contains("unsupported options"));
     }
@@ -331,9 +375,18 @@ mod tests {
             total_bytes: 100 << 20,
         };
         let cell = |name: &str| (named(name, None).unwrap().value)(&shown);
-        assert_eq!((cell("stat"), cell("tty"), cell("cmd")), ("Ssl".into(), "pts/1".into(), "[sh]".into()));
-        assert_eq!((cell("time"), cell("etime"), cell("c")), ("01:01:01".into(), "1-01:01:01".into(), "4".into()));
-        assert_eq!((cell("pmem"), cell("rss"), cell("user")), ("10.0".into(), "10240".into(), "root".into()));
+        assert_eq!(
+            (cell("stat"), cell("tty"), cell("cmd")),
+            ("Ssl".into(), "pts/1".into(), "[sh]".into())
+        );
+        assert_eq!(
+            (cell("time"), cell("etime"), cell("c")),
+            ("01:01:01".into(), "1-01:01:01".into(), "4".into())
+        );
+        assert_eq!(
+            (cell("pmem"), cell("rss"), cell("user")),
+            ("10.0".into(), "10240".into(), "root".into())
+        );
         assert_eq!((terminal(0), elapsed(61)), ("?".into(), "01:01".into()));
     }
 

@@ -57,13 +57,21 @@ fn translate(body: Body) -> Result<Update, ApiError> {
             Some(_) => false,
         };
         if !nothing {
-            return Err(ApiError::invalid(format!("{what} cannot be changed: a container is a virtual machine")));
+            return Err(ApiError::invalid(format!(
+                "{what} cannot be changed: a container is a virtual machine"
+            )));
         }
     }
     // 0 and an empty name stand for "as it is", as in docker.
-    let memory = body.memory.filter(|bytes| *bytes != 0).map(memory_bytes).transpose()?;
+    let memory = body
+        .memory
+        .filter(|bytes| *bytes != 0)
+        .map(memory_bytes)
+        .transpose()?;
     let nano_cpus = match body.nano_cpus.filter(|cpus| *cpus != 0) {
-        Some(cpus) => Some(u64::try_from(cpus).map_err(|_| ApiError::invalid(format!("invalid NanoCpus: {cpus}")))?),
+        Some(cpus) => {
+            Some(u64::try_from(cpus).map_err(|_| ApiError::invalid(format!("invalid NanoCpus: {cpus}")))?)
+        }
         None => None,
     };
     let policy = body
@@ -91,9 +99,15 @@ mod tests {
             r#"{"BlkioWeight":0,"CpuShares":0,"CpuQuota":0,"CpusetCpus":"","Memory":67108864,"MemorySwap":0,"NanoCpus":500000000,"PidsLimit":null,"RestartPolicy":{"Name":"on-failure","MaximumRetryCount":3}}"#,
         )
         .unwrap();
-        assert_eq!((update.memory_bytes, update.nano_cpus), (Some(64 << 20), Some(500_000_000)));
+        assert_eq!(
+            (update.memory_bytes, update.nano_cpus),
+            (Some(64 << 20), Some(500_000_000))
+        );
         assert_eq!(update.restart_policy.unwrap().maximum_retry_count, 3);
-        assert_eq!(of(r#"{"Memory":0,"RestartPolicy":{"Name":""}}"#).unwrap(), Update::default());
+        assert_eq!(
+            of(r#"{"Memory":0,"RestartPolicy":{"Name":""}}"#).unwrap(),
+            Update::default()
+        );
     }
 
     #[test]

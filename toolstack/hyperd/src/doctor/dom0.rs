@@ -18,7 +18,11 @@ async fn xen(config: &Config) -> Vec<Finding> {
         Ok(probed) => probed,
         // Its message says what to do.
         Err(error) => {
-            return vec![fail("xen", error.to_string(), "see what it says; hyperd cannot start without")];
+            return vec![fail(
+                "xen",
+                error.to_string(),
+                "see what it says; hyperd cannot start without",
+            )];
         }
     };
     let types: Vec<_> = info.guest_types.iter().map(ToString::to_string).collect();
@@ -46,7 +50,9 @@ async fn xen(config: &Config) -> Vec<Finding> {
 }
 
 fn memory_finding(free_mib: u64, default_mib: u64) -> Finding {
-    let message = format!("{free_mib} MiB are free for guests, of which each takes {default_mib} unless it says otherwise");
+    let message = format!(
+        "{free_mib} MiB are free for guests, of which each takes {default_mib} unless it says otherwise"
+    );
     let advice = "end guests, or give dom0 less (dom0_mem= on Xen's command line)";
     match free_mib {
         free if free < crate::config::MIN_MEMORY_MIB => fail("memory", message, advice),
@@ -113,11 +119,17 @@ fn kernel() -> Finding {
 }
 
 fn kernel_finding(release: &str) -> Finding {
-    let mut numbers = release.split(['.', '-', '+']).map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut numbers = release
+        .split(['.', '-', '+'])
+        .map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     match version >= (5, 15) {
         true => ok("kernel", format!("Linux {release}")),
-        false => fail("kernel", format!("Linux {release} is too old"), "run Linux 5.15 or later in dom0"),
+        false => fail(
+            "kernel",
+            format!("Linux {release} is too old"),
+            "run Linux 5.15 or later in dom0",
+        ),
     }
 }
 
@@ -129,9 +141,15 @@ fn devices() -> Finding {
         ("/dev/loop-control", "loop"),
         ("/dev/mapper/control", "dm-mod"),
     ];
-    let missing: Vec<_> = needed.iter().filter(|(path, _)| !Path::new(path).exists()).collect();
+    let missing: Vec<_> = needed
+        .iter()
+        .filter(|(path, _)| !Path::new(path).exists())
+        .collect();
     if missing.is_empty() {
-        return ok("devices", "those of Xen, loop devices and the device mapper are there");
+        return ok(
+            "devices",
+            "those of Xen, loop devices and the device mapper are there",
+        );
     }
     let paths: Vec<_> = missing.iter().map(|(path, _)| *path).collect();
     let modules: Vec<_> = missing.iter().map(|(_, module)| *module).collect();
@@ -168,14 +186,23 @@ fn kernel_config() -> Finding {
     let path = format!("/boot/config-{release}");
     match fs::read_to_string(&path) {
         Ok(text) => config_finding(&text),
-        Err(_) => ok("kernel-config", format!("{path} cannot be read: the devices above tell")),
+        Err(_) => ok(
+            "kernel-config",
+            format!("{path} cannot be read: the devices above tell"),
+        ),
     }
 }
 
 fn config_finding(text: &str) -> Finding {
     let is_set = |option: &str| {
-        let value = |line: &str| line.strip_prefix(option).and_then(|rest| rest.strip_prefix('=')).map(str::to_owned);
-        text.lines().filter_map(value).any(|value| value == "y" || value == "m")
+        let value = |line: &str| {
+            line.strip_prefix(option)
+                .and_then(|rest| rest.strip_prefix('='))
+                .map(str::to_owned)
+        };
+        text.lines()
+            .filter_map(value)
+            .any(|value| value == "y" || value == "m")
     };
     let needed = [
         "CONFIG_XEN_BLKDEV_BACKEND",
@@ -200,7 +227,9 @@ fn config_finding(text: &str) -> Finding {
 /// Certificates, logs and what is pruned by age depend on it.
 fn clock() -> Finding {
     let now = SystemTime::now();
-    let built = std::env::current_exe().and_then(fs::metadata).and_then(|file| file.modified());
+    let built = std::env::current_exe()
+        .and_then(fs::metadata)
+        .and_then(|file| file.modified());
     if built.is_ok_and(|built| built > now) {
         return fail(
             "clock",
@@ -233,7 +262,10 @@ mod tests {
         assert_eq!(meminfo("MemTotal:        2048000 kB\nMemFree: 1 kB"), 2000);
         assert_eq!(dom0_memory(2000, 8000, "").level, Level::Ok);
         assert_eq!(dom0_memory(7900, 8000, "").level, Level::Warn);
-        assert_eq!(dom0_memory(2000, 8000, "#x\nautoballoon = \"off\"").level, Level::Ok);
+        assert_eq!(
+            dom0_memory(2000, 8000, "#x\nautoballoon = \"off\"").level,
+            Level::Ok
+        );
         assert_eq!(dom0_memory(2000, 8000, "autoballoon=1").level, Level::Warn);
     }
 

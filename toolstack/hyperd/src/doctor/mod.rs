@@ -76,7 +76,11 @@ pub fn is_healthy(findings: &[Finding]) -> bool {
 }
 
 pub fn render(findings: &[Finding]) -> String {
-    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
+    let width = findings
+        .iter()
+        .map(|finding| finding.check.len())
+        .max()
+        .unwrap_or(0);
     let mut text = String::new();
     // Writing to a String cannot fail.
     for finding in findings {
@@ -99,7 +103,11 @@ mod tests {
 
     #[test]
     fn a_report_says_what_to_do() {
-        let findings = [ok("xen", "4.20"), warn("clock", "is not set", "start chrony"), fail("loop", "no", "modprobe loop")];
+        let findings = [
+            ok("xen", "4.20"),
+            warn("clock", "is not set", "start chrony"),
+            fail("loop", "no", "modprobe loop"),
+        ];
         assert_eq!(
             render(&findings),
             "ok    xen    4.20\nwarn  clock  is not set\n             -> start chrony\nFAIL  loop   no\n             -> modprobe loop\n"

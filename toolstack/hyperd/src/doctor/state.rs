@@ -37,7 +37,10 @@ fn kernel_image(config: &Config) -> Finding {
             Err(error) => return fail("guest", format!("{what} {}: {error}", path.display()), advice),
         }
     }
-    ok("guest", format!("{} and {}", config.kernel.display(), config.initramfs.display()))
+    ok(
+        "guest",
+        format!("{} and {}", config.kernel.display(), config.initramfs.display()),
+    )
 }
 
 /// "HdrS" at 0x202: Documentation/arch/x86/boot.rst.
@@ -49,7 +52,10 @@ fn is_compressed_kernel(path: &Path) -> bool {
 
 fn tools() -> Finding {
     let path = std::env::var("PATH").unwrap_or_default();
-    let found = path.split(':').chain(["/usr/sbin", "/sbin"]).any(|folder| Path::new(folder).join("mke2fs").exists());
+    let found = path
+        .split(':')
+        .chain(["/usr/sbin", "/sbin"])
+        .any(|folder| Path::new(folder).join("mke2fs").exists());
     match found {
         true => ok("tools", "mke2fs is there"),
         false => fail("tools", "mke2fs is missing", "apt install e2fsprogs"),
@@ -66,7 +72,11 @@ fn file_system(config: &Config) -> Finding {
     let folder = existing(&config.state_dir);
     match rustix::fs::statfs(&folder) {
         Ok(found) => file_system_finding(&config.state_dir, found.f_type as u64),
-        Err(error) => fail("state", format!("{}: {error}", folder.display()), "mount what belongs there"),
+        Err(error) => fail(
+            "state",
+            format!("{}: {error}", folder.display()),
+            "mount what belongs there",
+        ),
     }
 }
 
@@ -89,7 +99,11 @@ fn file_system_finding(state: &Path, kind: u64) -> Finding {
             format!("{state} is on a network or FUSE: guests' disks would depend on it"),
             "put state-dir on a local disk",
         ),
-        0x794C_7630 => fail("state", format!("{state} is on overlayfs"), "put state-dir on a disk"),
+        0x794C_7630 => fail(
+            "state",
+            format!("{state} is on overlayfs"),
+            "put state-dir on a disk",
+        ),
         other => warn(
             "state",
             format!("{state} is on a file system that is not known here ({other:#x})"),
@@ -101,8 +115,16 @@ fn file_system_finding(state: &Path, kind: u64) -> Finding {
 fn space(config: &Config) -> Finding {
     let folder = existing(&config.state_dir);
     match rustix::fs::statvfs(&folder) {
-        Ok(found) => space_finding(found.f_bavail.saturating_mul(found.f_frsize), found.f_files, found.f_favail),
-        Err(error) => fail("space", format!("{}: {error}", folder.display()), "mount what belongs there"),
+        Ok(found) => space_finding(
+            found.f_bavail.saturating_mul(found.f_frsize),
+            found.f_files,
+            found.f_favail,
+        ),
+        Err(error) => fail(
+            "space",
+            format!("{}: {error}", folder.display()),
+            "mount what belongs there",
+        ),
     }
 }
 
@@ -141,14 +163,21 @@ fn leftovers(state: &Path) -> Finding {
 }
 
 fn is_left(file: &str, state: &Path) -> bool {
-    file.strip_suffix(" (deleted)").is_some_and(|file| Path::new(file).starts_with(state))
+    file.strip_suffix(" (deleted)")
+        .is_some_and(|file| Path::new(file).starts_with(state))
 }
 
 fn group(config: &Config) -> Finding {
     let groups = fs::read_to_string("/etc/group").unwrap_or_default();
     match listener::group_id(&config.group, &groups) {
-        Some(_) => ok("group", format!("{}: its members may use the socket", config.group)),
-        None => ok("group", format!("there is no group {}: only root may use the socket", config.group)),
+        Some(_) => ok(
+            "group",
+            format!("{}: its members may use the socket", config.group),
+        ),
+        None => ok(
+            "group",
+            format!("there is no group {}: only root may use the socket", config.group),
+        ),
     }
 }
 
@@ -167,7 +196,10 @@ fn socket(config: &Config) -> Finding {
     if mode & 0o007 != 0 || owner != 0 || open {
         return fail(
             "socket",
-            format!("{} (mode {mode:o}, owner {owner}): others than root and the group can use or replace it", path.display()),
+            format!(
+                "{} (mode {mode:o}, owner {owner}): others than root and the group can use or replace it",
+                path.display()
+            ),
             "systemctl restart hyperd; chmod 755 its folder",
         );
     }
@@ -177,10 +209,16 @@ fn socket(config: &Config) -> Finding {
 fn daemon(config: &Config) -> Finding {
     match UnixStream::connect(&config.socket) {
         Ok(_) => ok("hyperd", "runs"),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            warn("hyperd", "its socket may not be used by you", "be root or a member of the group")
-        }
-        Err(_) => warn("hyperd", "does not run", "systemctl enable --now hyperd; journalctl -u hyperd says why not"),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => warn(
+            "hyperd",
+            "its socket may not be used by you",
+            "be root or a member of the group",
+        ),
+        Err(_) => warn(
+            "hyperd",
+            "does not run",
+            "systemctl enable --now hyperd; journalctl -u hyperd says why not",
+        ),
     }
 }
 
@@ -224,6 +262,9 @@ mod tests {
         };
         assert_eq!(kernel_image(&config(&kernel)).level, Level::Ok);
         assert_eq!(kernel_image(&config(&initramfs)).level, Level::Fail);
-        assert_eq!(kernel_image(&config(&folder.path().join("no"))).level, Level::Fail);
+        assert_eq!(
+            kernel_image(&config(&folder.path().join("no"))).level,
+            Level::Fail
+        );
     }
 }

@@ -35,7 +35,8 @@ pub async fn import(call: Call, source: &str) -> Answer {
         let content = fetch(&url(source)).await?;
         store.import(content, name.as_ref(), &message, Utc::now()).await?
     };
-    app.engine.tell_image("import", &image.id, &image.id, Some(&image));
+    app.engine
+        .tell_image("import", &image.id, &image.id, Some(&image));
     Ok(request::ok_json(&json!({ "status": image.id })))
 }
 

@@ -20,7 +20,8 @@ pub async fn save(call: &Call, names: Vec<String>) -> Answer {
         .await
         .map_err(|error| Error::from_source(ErrorKind::Failed, "saving images", &error))??;
     for image in saved {
-        call.engine().tell_image("save", &image.id, &image.id, Some(&image));
+        call.engine()
+            .tell_image("save", &image.id, &image.id, Some(&image));
     }
     let body = download(move |out| export.write(out));
     Ok(request::of(StatusCode::OK, "application/x-tar", body))
