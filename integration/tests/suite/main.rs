@@ -5,6 +5,7 @@
 
 mod archive;
 mod docker;
+mod docker_py;
 mod errors;
 mod events;
 mod exec;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
         storage::TESTS,
         guest::TESTS,
         docker::TESTS,
+        docker_py::TESTS,
         errors::TESTS,
         faults::TESTS,
         service::TESTS,

@@ -43,7 +43,7 @@ pub struct HostConfig {
     pub guest_type: Option<GuestType>,
     /// Default of the config when 0.
     pub memory_bytes: u64,
-    /// Billionths of a processor; rounded up to whole vcpus, 1 when 0.
+    /// Billionths of a processor: as many vcpus as it takes, 1 when 0, and a limit in the guest.
     pub nano_cpus: u64,
     pub auto_remove: bool,
     pub read_only: bool,
