@@ -108,7 +108,7 @@ fn drivers(dom0: &Dom0<'_>) {
     dom0.hyper(&["logs", "--details", "-n", "3", "journals"])
         .ok()
         .out_has("TIER=front out");
-    dom0.sh("journalctl -q -o cat CONTAINER_NAME=journals CONTAINER_TAG=journals TIER=front PRIORITY=3")
+    dom0.sh("journalctl --sync; journalctl -q -o cat CONTAINER_NAME=journals CONTAINER_TAG=journals TIER=front PRIORITY=3")
         .ok()
         .stdout("err\n");
 

@@ -16,9 +16,14 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long the end waits for the engine to let go.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is being asked when the daemon ends is answered, unless it is a stream, which has no end.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Out of file descriptors, the next attempt would fail at once, too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -60,6 +65,7 @@ pub async fn run(config: Config, read: Reader) -> anyhow::Result<()> {
     service::watchdog(&app);
     tracing::info!(socket = %config.socket.display(), version = env!("CARGO_PKG_VERSION"), "hyperd is ready");
 
+    let connections = Connections::default();
     let reloads = async {
         while hangup.recv().await.is_some() {
             service::reloading();
@@ -68,7 +74,7 @@ pub async fn run(config: Config, read: Reader) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        () = accept(socket, &app) => {}
+        () = accept(socket, &app, &connections) => {}
         () = reloads => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -78,6 +84,7 @@ pub async fn run(config: Config, read: Reader) -> anyhow::Result<()> {
     if !activated {
         let _ = std::fs::remove_file(&config.socket);
     }
+    connections.end().await;
     if tokio::time::timeout(CLOSE_TIMEOUT, app.engine.close())
         .await
         .is_err()
@@ -88,14 +95,31 @@ pub async fn run(config: Config, read: Reader) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn accept(socket: UnixListener, app: &Arc<App>) {
+/// Connections, which are let finish what they are at.
+#[derive(Clone, Default)]
+struct Connections {
+    tracker: TaskTracker,
+    ending: CancellationToken,
+}
+
+impl Connections {
+    /// No more requests on them; those that are answered soon still are.
+    async fn end(&self) {
+        self.ending.cancel();
+        self.tracker.close();
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.tracker.wait()).await;
+    }
+}
+
+async fn accept(socket: UnixListener, app: &Arc<App>, connections: &Connections) {
     let ended = Arc::new(Notify::new());
     loop {
         match socket.accept().await {
             Ok((connection, _)) => {
                 let (app, ended) = (Arc::clone(app), Arc::clone(&ended));
-                tokio::spawn(async move {
-                    serve(connection, app).await;
+                let ending = connections.ending.clone();
+                connections.tracker.spawn(async move {
+                    serve(connection, app, ending).await;
                     ended.notify_one();
                 });
             }
@@ -108,15 +132,22 @@ async fn accept(socket: UnixListener, app: &Arc<App>) {
     }
 }
 
-async fn serve(connection: UnixStream, app: Arc<App>) {
+async fn serve(connection: UnixStream, app: Arc<App>, ending: CancellationToken) {
     let service = service_fn(move |request| {
         let app = Arc::clone(&app);
         async move { Ok::<_, Infallible>(api::handle(app, request).await) }
     });
-    let result = http1::Builder::new()
+    let connection = http1::Builder::new()
         .serve_connection(TokioIo::new(connection), service)
-        .with_upgrades()
-        .await;
+        .with_upgrades();
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = ending.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     if let Err(error) = result {
         // Clients leave streams like this all the time.
         tracing::debug!(%error, "a connection ended");

@@ -171,7 +171,6 @@ impl Inner {
 
     fn take(&mut self, source: Source, bytes: &[u8]) {
         let at = source as usize;
-        let time = now();
         let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 2 + 128);
         // What the journal knows of the line that waits: so many of its bytes, unless it is another line.
         let mut noted = self.known.waiting[at].len();
@@ -194,7 +193,7 @@ impl Inner {
             let line = std::mem::take(&mut self.known.waiting[at]);
             // A character that the limit cuts in two stays whole.
             let end = line.len() - incomplete_tail(&line);
-            self.encode(&mut out, source, &line[..end], &time);
+            self.encode(&mut out, source, &line[..end], &now());
             self.known.waiting[at].extend_from_slice(&line[end..]);
             (noted, anew) = (0, true);
             if self.is_full(out.len()) {
