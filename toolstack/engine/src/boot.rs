@@ -173,7 +173,15 @@ fn pumps(
     run: Run,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
     let (progress, _) = shared.renew_progress();
-    let log = log::open(&shared.record(), &shared.folder(cx), run, progress.clone())?;
+    let log = match (log::open(&shared.record(), &shared.folder(cx), run, progress.clone()), run) {
+        (Ok(log), _) => log,
+        (Err(error), Run::New(_)) => return Err(error),
+        // A guest that runs is worth more than its log.
+        (Err(error), Run::TakenOver(_)) => {
+            tracing::error!(container = %shared.id, %error, "a container goes on without its log");
+            None
+        }
+    };
     let hub = shared.hub();
     let stderr = plan.process.stderr.map(|_| (Source::Stderr, STDERR));
     let pumps: Vec<_> = std::iter::once((Source::Stdout, STDOUT))
