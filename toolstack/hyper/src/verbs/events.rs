@@ -32,7 +32,8 @@ pub struct Args {
 
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
     let template = match args.format.as_deref() {
-        None | Some("json") => None,
+        // The whole event is as the API writes it.
+        None | Some("json" | "{{json .}}") => None,
         Some(format) => Some(Template::parse(format)?),
     };
     let target = Target::api("events")
