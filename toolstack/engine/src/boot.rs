@@ -173,7 +173,10 @@ fn pumps(
     run: Run,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
     let (progress, _) = shared.renew_progress();
-    let log = match (log::open(&shared.record(), &shared.folder(cx), run, progress.clone()), run) {
+    let log = match (
+        log::open(&shared.record(), &shared.folder(cx), run, progress.clone()),
+        run,
+    ) {
         (Ok(log), _) => log,
         (Err(error), Run::New(_)) => return Err(error),
         // A guest that runs is worth more than its log.

@@ -379,7 +379,10 @@ impl Task {
             self.incoming(incoming)?;
         }
         // Windows and frames of closed streams too, which are not told here: the agent may wait for their room.
-        if self.consumer.taken() > 0 {
+        // What has no reader yet stays in the ring, for the engine after this one should it come to that, as long as
+        // the agent has room to answer.
+        let held = !self.settled && self.consumer.taken() < ring::RING_BYTES / 2;
+        if self.consumer.taken() > 0 && !held {
             self.consumer.release(&self.link.memory());
             self.link.notify()?;
         }

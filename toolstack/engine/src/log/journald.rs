@@ -158,31 +158,21 @@ fn entry(
     out
 }
 
-pub fn read(id: &str, options: LogOptions, progress: watch::Receiver<Progress>) -> Result<Entries, Error> {
+pub fn read(id: &str, options: LogOptions, progress: watch::Receiver<Progress>) -> Entries {
     let mut reading = Reading {
         id: id.to_owned(),
         following: options.follow && !progress.borrow().ended,
         options,
         cursor: None,
     };
-    // Now, so that a host without it is told of.
-    let child = reading.journalctl().map_err(|error| {
-        Error::from_source(
-            ErrorKind::Failed,
-            "cannot read the journal with journalctl",
-            &error,
-        )
-    })?;
     let (sender, receiver) = mpsc::channel(READER_ENTRIES);
     tokio::spawn(async move {
         if reading.following {
-            let on = reading.relay(child, Some(progress), &sender).await;
+            let on = reading.pass(Some(progress), &sender).await;
             reading.following = false;
             if !on {
                 return;
             }
-        } else {
-            drop(child);
         }
         // What journald still had on its way; then all of it, or the rest of what was followed.
         let _ = Command::new("journalctl")
@@ -190,11 +180,9 @@ pub fn read(id: &str, options: LogOptions, progress: watch::Receiver<Progress>) 
             .stderr(Stdio::null())
             .status()
             .await;
-        if let Ok(child) = reading.journalctl() {
-            reading.relay(child, None, &sender).await;
-        }
+        reading.pass(None, &sender).await;
     });
-    Ok(receiver)
+    receiver
 }
 
 struct Reading {
@@ -230,12 +218,21 @@ impl Reading {
     }
 
     /// Until journalctl ends or the run does; `false`: nobody wants more.
-    async fn relay(
+    async fn pass(
         &mut self,
-        mut child: Child,
         progress: Option<watch::Receiver<Progress>>,
         sender: &mpsc::Sender<Result<LogEntry, Error>>,
     ) -> bool {
+        let mut child = match self.journalctl() {
+            Ok(child) => child,
+            Err(error) => {
+                let what = "cannot read the journal with journalctl";
+                let _ = sender
+                    .send(Err(Error::from_source(ErrorKind::Failed, what, &error)))
+                    .await;
+                return false;
+            }
+        };
         let Some(output) = child.stdout.take() else {
             return true;
         };

@@ -102,7 +102,7 @@ pub fn read(
     let log = &record.config.host.log;
     match log.driver() {
         "json-file" => reader::read(&path(folder), log.rotation()?.max_files, options, progress),
-        "journald" => journald::read(&record.id, options, progress),
+        "journald" => Ok(journald::read(&record.id, options, progress)),
         _ => Err(Error::new(
             ErrorKind::NotImplemented,
             "configured logging driver does not support reading",
