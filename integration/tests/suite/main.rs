@@ -5,7 +5,9 @@
 
 mod archive;
 mod docker;
+mod docker_py;
 mod errors;
+mod events;
 mod exec;
 mod faults;
 mod fidelity;
@@ -14,14 +16,17 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod logs;
 mod overlay;
 mod push;
 mod run;
 mod secure;
+mod service;
 mod stdio;
 mod storage;
 mod support;
 mod tty;
+mod usage;
 
 fn main() -> std::process::ExitCode {
     let tests = [
@@ -32,6 +37,9 @@ fn main() -> std::process::ExitCode {
         stdio::TESTS,
         tty::TESTS,
         lifecycle::TESTS,
+        logs::TESTS,
+        events::TESTS,
+        usage::TESTS,
         image::TESTS,
         archive::TESTS,
         fidelity::TESTS,
@@ -40,8 +48,10 @@ fn main() -> std::process::ExitCode {
         storage::TESTS,
         guest::TESTS,
         docker::TESTS,
+        docker_py::TESTS,
         errors::TESTS,
         faults::TESTS,
+        service::TESTS,
         hostile::TESTS,
     ]
     .concat();

@@ -1,5 +1,6 @@
 //! The agent's loop and its tables.
 
+use crate::cgroup;
 use crate::container::Container;
 use crate::error::{Context, Failure, failure};
 use crate::files::Jobs;
@@ -7,6 +8,7 @@ use crate::guest;
 use crate::kmsg;
 use crate::link::Link;
 use crate::process::{self, Namespaces, set_nonblocking};
+use crate::processes;
 use crate::streams::{Input, Output, Process};
 use crate::sys;
 use guest_protocol::control::{Decoder, encode};
@@ -241,6 +243,28 @@ impl Agent {
             }
             RequestBody::CancelFiles { stream } => self.jobs.cancel(stream),
             RequestBody::Files { .. } => return Err(failure(ErrorKind::Invalid, "answered elsewhere")),
+            RequestBody::Processes { container } => {
+                let first = self.first_process(&container)?;
+                let processes = processes::list(first).context("list the processes")?;
+                return Ok(ReplyBody::Processes { processes });
+            }
+            RequestBody::Usage { container } => {
+                let running = self.container(&container)?;
+                return Ok(ReplyBody::Usage(cgroup::usage(&running.container.cgroup())));
+            }
+            RequestBody::Limit {
+                container,
+                memory_bytes,
+                nano_cpus,
+            } => {
+                let cgroup = self.container(&container)?.container.cgroup();
+                if let Some(bytes) = memory_bytes {
+                    cgroup::limit_memory(&cgroup, bytes).context("limit the memory")?;
+                }
+                if let Some(nano_cpus) = nano_cpus {
+                    cgroup::limit_cpus(&cgroup, nano_cpus).context("limit the processors")?;
+                }
+            }
             RequestBody::Shutdown => {
                 for process in self.processes.values().filter(|process| process.exited.is_none()) {
                     let _ = sys::kill(process.pid, libc::SIGKILL);
@@ -358,6 +382,20 @@ impl Agent {
         let stream = job.input().or(job.output());
         self.last_stream = self.last_stream.max(stream.unwrap_or(0));
         Ok(())
+    }
+
+    fn container(&self, id: &str) -> Result<&Running, Failure> {
+        self.containers
+            .get(id)
+            .ok_or_else(|| failure(ErrorKind::NotFound, "no such container"))
+    }
+
+    fn first_process(&self, container: &str) -> Result<i32, Failure> {
+        self.processes
+            .values()
+            .find(|process| process.first && process.container == container && process.exited.is_none())
+            .map(|process| process.pid)
+            .ok_or_else(|| failure(ErrorKind::NotFound, "the container is not running"))
     }
 
     fn process(&self, id: ProcessId) -> Result<&Process, Failure> {

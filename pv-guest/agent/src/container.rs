@@ -3,6 +3,7 @@
 //! [`Container::create`] runs in the agent and mounts the disks; [`Container::enter`] runs in the container's first
 //! process, in its new namespaces, and makes the rest.
 
+use crate::cgroup;
 use crate::error::{Context, Failure, failure};
 use crate::kmsg;
 use crate::mounts::{below, directory, mount_at, options, protect};
@@ -159,6 +160,11 @@ impl Container {
         )?;
         // Without the cgroup file system a container still runs.
         let _ = fs::create_dir(container.cgroup());
+        if container.spec.nano_cpus > 0
+            && let Err(error) = cgroup::limit_cpus(&container.cgroup(), container.spec.nano_cpus)
+        {
+            kmsg::log(&format!("no limit of processors: {error}"));
+        }
         Ok(container)
     }
 

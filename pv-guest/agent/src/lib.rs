@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod agent;
+mod cgroup;
 mod container;
 pub mod error;
 mod files;
@@ -18,6 +19,7 @@ mod limits;
 pub mod link;
 mod mounts;
 mod process;
+mod processes;
 mod program;
 mod streams;
 #[allow(unsafe_code)]

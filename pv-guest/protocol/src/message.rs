@@ -49,6 +49,20 @@ pub enum RequestBody {
     Files { container: String, job: FileJob },
     /// Nobody wants the job of this stream any more; its reply is an error.
     CancelFiles { stream: StreamId },
+    /// The processes of a container. The reply is [`ReplyBody::Processes`].
+    Processes { container: String },
+    /// What a container uses of its guest. The reply is [`ReplyBody::Usage`].
+    Usage { container: String },
+    /// The container may use so much of its guest from now on; `None` leaves a limit as it is. Memory that it has beyond
+    /// is reclaimed, or its processes are killed.
+    Limit {
+        container: String,
+        #[serde(default)]
+        memory_bytes: Option<u64>,
+        /// Billionths of a processor; 0 is no limit.
+        #[serde(default)]
+        nano_cpus: Option<u64>,
+    },
     /// Kill what is left, sync, unmount, power off. The reply comes before the power goes.
     Shutdown,
 }
@@ -81,6 +95,10 @@ pub enum ReplyBody {
     Transferred {
         bytes: u64,
     },
+    Processes {
+        processes: Vec<ProcessInfo>,
+    },
+    Usage(Usage),
 }
 
 /// All the agent knows; what an engine that restarted needs to go on.
@@ -117,6 +135,57 @@ pub struct StreamState {
     pub sent_eof: bool,
     /// The agent has received end-of-stream.
     pub received_eof: bool,
+}
+
+/// More processes than this are not told of.
+pub const MAX_LISTED_PROCESSES: usize = 4096;
+/// Of the arguments of one, together.
+pub const MAX_LISTED_COMMAND_BYTES: usize = 512;
+
+/// One process of a container, as proc(5) tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessInfo {
+    /// As the guest counts, like [`ReplyBody::Started`]'s.
+    pub pid: u32,
+    pub parent: u32,
+    pub group: u32,
+    pub session: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// The first letter of its state: `R`, `S`, `D`, `Z`, `T`, ….
+    pub state: String,
+    pub nice: i64,
+    pub threads: u64,
+    /// Major and minor number of its terminal, as `stat` has them; 0 without one.
+    pub terminal: u32,
+    pub started_ms_ago: u64,
+    pub cpu_ms: u64,
+    pub virtual_bytes: u64,
+    pub resident_bytes: u64,
+    /// Name of the program.
+    pub name: String,
+    /// Program and arguments in one; empty when it has none, as a zombie.
+    pub command: String,
+}
+
+/// What a container uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Of the container's cgroup, its files' cache among it.
+    pub memory_bytes: u64,
+    /// Of that, cache that can be had back at once.
+    pub inactive_file_bytes: u64,
+    pub anonymous_bytes: u64,
+    pub file_bytes: u64,
+    pub memory_peak_bytes: u64,
+    /// What the guest's kernel has to give in all.
+    pub guest_memory_bytes: u64,
+    pub guest_free_bytes: u64,
+    pub processes: u64,
+    pub user_cpu_us: u64,
+    pub system_cpu_us: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -178,6 +247,8 @@ pub struct ContainerSpec {
     pub sysctls: Vec<(String, String)>,
     /// Bytes of /dev/shm; 64 MiB when 0.
     pub shm_bytes: u64,
+    /// Billionths of a processor that it may use; no limit when 0.
+    pub nano_cpus: u64,
     /// All capabilities, all devices, writable /sys.
     pub privileged: bool,
     /// The first process is reaped and signalled by a small init of the agent's (`docker run --init`).

@@ -4,9 +4,9 @@ use crate::container::Shared;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::{Ended, Guest};
-use crate::log::LogWriter;
+use crate::log::{self, LogWriter, Run};
 use crate::plan::{FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
-use crate::session::{Output, Session, SessionEvent, refused};
+use crate::session::{Session, SessionEvent, Tap, refused};
 use crate::stdio::{Source, pump_input};
 use guest_protocol::message::{ExitStatus, GuestState, ProcessId, ReplyBody, RequestBody};
 use std::collections::BTreeSet;
@@ -140,14 +140,14 @@ pub async fn connect(
 
 /// From an unpaused guest to a process that runs.
 async fn begin(
-    cx: &Context,
+    cx: &Arc<Context>,
     shared: &Arc<Shared>,
     guest: Arc<dyn Guest>,
     plan: &Plan,
 ) -> Result<Booted, Error> {
     let (session, events) = connect(guest.as_ref(), plan).await?;
-    let stdout = session.output(STDOUT);
-    let stderr = plan.process.stderr.map(|_| session.output(STDERR));
+    // The streams are open before there is anything to come, and the log before them.
+    let pumps = pumps(cx, shared, &session, plan, Run::New(plan.uuid))?;
     let input = plan.process.stdin.map(|_| session.input(STDIN));
     let started = session
         .request(RequestBody::Start {
@@ -162,7 +162,6 @@ async fn begin(
     if let (Some(from), Some(to)) = (hub.take_input(), input) {
         pump_input(from, to);
     }
-    let pumps = pumps(cx, shared, Some(stdout), stderr)?;
     kernel_log(cx, shared, &session, true);
     Ok(Booted {
         guest,
@@ -175,34 +174,65 @@ async fn begin(
     })
 }
 
-/// Moves the outputs to the log and the clients.
+/// Writes a stream to the log.
+struct ToLog(Source, Arc<LogWriter>);
+
+impl Tap for ToLog {
+    fn bytes(&mut self, position: u64, bytes: &[u8]) {
+        self.1.write(self.0, position, bytes);
+    }
+
+    fn end(&mut self) {
+        self.1.end(self.0);
+    }
+}
+
+/// Opens the outputs and moves them to the log and the clients.
 fn pumps(
-    cx: &Context,
+    cx: &Arc<Context>,
     shared: &Arc<Shared>,
-    stdout: Option<Output>,
-    stderr: Option<Output>,
+    session: &Session,
+    plan: &Plan,
+    run: Run,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
-    let (log, _) = shared.renew_progress();
-    let path = shared.folder(cx).join("log.json");
-    let writer = LogWriter::open(&path, log.clone()).map_err(|error| {
-        Error::from_source(
-            ErrorKind::Failed,
-            &format!("cannot open {}", path.display()),
-            &error,
-        )
-    })?;
-    let writer = Arc::new(writer);
+    let (progress, _) = shared.renew_progress();
+    let log = match (
+        log::open(&shared.record(), &shared.folder(cx), run, progress.clone()),
+        run,
+    ) {
+        (Ok(log), _) => log,
+        (Err(error), Run::New(_)) => return Err(error),
+        // A guest that runs is worth more than its log.
+        (Err(error), Run::TakenOver(_)) => {
+            tracing::error!(container = %shared.id, %error, "a container goes on without its log");
+            None
+        }
+    };
     let hub = shared.hub();
-    let pumps: Vec<_> = [(Source::Stdout, stdout), (Source::Stderr, stderr)]
-        .into_iter()
-        .filter_map(|(source, output)| Some(hub.pump(source, output?, Some(Arc::clone(&writer)))))
+    let stderr = plan.process.stderr.map(|_| (Source::Stderr, STDERR));
+    let pumps: Vec<_> = std::iter::once((Source::Stdout, STDOUT))
+        .chain(stderr)
+        .map(|(source, stream)| {
+            let tap = log
+                .clone()
+                .map(|log| Box::new(ToLog(source, log)) as Box<dyn Tap>);
+            hub.pump(source, session.tapped(stream, tap))
+        })
         .collect();
+    let cx = Arc::clone(cx);
     // One that waits for them, so that followers of the log get all of it and then the end.
     Ok(vec![tokio::spawn(async move {
         for pump in pumps {
             let _ = pump.await;
         }
-        log.send_modify(|progress| progress.ended = true);
+        // The engine after this one goes on with the log.
+        if cx.closing.is_cancelled() {
+            return;
+        }
+        if let Some(log) = log {
+            log.finish();
+        }
+        progress.send_modify(|progress| progress.ended = true);
     })])
 }
 
@@ -265,7 +295,7 @@ pub async fn adopt(
 }
 
 fn resume(
-    cx: &Context,
+    cx: &Arc<Context>,
     shared: &Arc<Shared>,
     guest: Arc<dyn Guest>,
     plan: &Plan,
@@ -286,8 +316,7 @@ fn resume(
     if let Some(highest) = highest {
         shared.execs.skip_to(highest);
     }
-    let stdout = session.output(STDOUT);
-    let stderr = plan.process.stderr.map(|_| session.output(STDERR));
+    let pumps = pumps(cx, shared, &session, plan, Run::TakenOver(plan.uuid))?;
     if plan.process.stdin.is_some() && process.exited.is_none() {
         let ended = state
             .streams
@@ -297,7 +326,6 @@ fn resume(
             pump_input(from, session.input(STDIN));
         }
     }
-    let pumps = pumps(cx, shared, Some(stdout), stderr)?;
     kernel_log(cx, shared, &session, false);
     session.settled();
     let others = state

@@ -192,9 +192,8 @@ impl Shared {
             attributes.insert("image".to_owned(), record.config.image.clone());
         });
         attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        // Nobody listens: fine.
-        let _ = cx.events.send(crate::Event {
-            kind: "container",
+        cx.events.send(crate::Event {
+            kind: "container".into(),
             action: action.to_owned(),
             id: self.id.clone(),
             attributes,

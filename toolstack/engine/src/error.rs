@@ -21,6 +21,8 @@ pub enum ErrorKind {
     CommandNotExecutable,
     /// The host lacks what it takes: memory, virtualisation, disk.
     Unavailable,
+    /// It is not made for this.
+    NotImplemented,
     /// Anything else.
     Failed,
 }

@@ -199,8 +199,8 @@ pub async fn start(shared: &Shared, id: &str, size: Option<WindowSize>) -> Resul
             return Err(error);
         }
     };
-    let mut pumps = vec![hub.pump(Source::Stdout, stdout, None)];
-    pumps.extend(stderr.map(|stderr| hub.pump(Source::Stderr, stderr, None)));
+    let mut pumps = vec![hub.pump(Source::Stdout, stdout)];
+    pumps.extend(stderr.map(|stderr| hub.pump(Source::Stderr, stderr)));
     if let (Some(from), Some(to)) = (hub.take_input(), input) {
         pump_input(from, to);
     }

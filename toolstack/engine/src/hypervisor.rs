@@ -9,7 +9,9 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
+pub use xen::{DiskUsage, NicUsage};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -59,6 +61,16 @@ pub struct MemoryInfo {
     pub free_bytes: u64,
 }
 
+/// What a guest uses, as the host counts it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GuestUsage {
+    pub cpu: Duration,
+    pub vcpus: u32,
+    pub memory_bytes: u64,
+    pub disks: DiskUsage,
+    pub nics: Vec<NicUsage>,
+}
+
 /// How a guest ended without being asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -80,6 +92,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn guests(&self) -> Result<Vec<(u32, Uuid)>, Error>;
     /// Takes over a guest that was built by an earlier engine.
     async fn adopt(&self, domid: u32, plan: &Plan) -> Result<Arc<dyn Guest>, Error>;
+    /// `None`: there is no such guest.
+    async fn usage(&self, domid: u32) -> Result<Option<GuestUsage>, Error>;
     /// Removes what is left of a guest that no longer exists.
     async fn sweep(&self, domid: u32, uuid: Uuid) -> Vec<Error>;
 }

@@ -40,7 +40,7 @@ type Reply = oneshot::Sender<Result<ReplyBody, RequestError>>;
 
 enum Command {
     Request(Box<RequestBody>, Reply),
-    Output(StreamId, mpsc::UnboundedSender<Bytes>),
+    Output(StreamId, mpsc::UnboundedSender<Bytes>, Option<Box<dyn Tap>>),
     Input(StreamId, mpsc::Receiver<Bytes>),
     Consumed(StreamId, usize),
     Close(StreamId),
@@ -52,6 +52,14 @@ enum Command {
 #[derive(Clone, Debug)]
 pub struct Session {
     commands: mpsc::UnboundedSender<Command>,
+}
+
+/// What must have the bytes of a stream before the guest's ring is let go of.
+pub trait Tap: Send {
+    /// The first of the bytes is the stream's `position`th.
+    fn bytes(&mut self, position: u64, bytes: &[u8]);
+    /// The guest has ended the stream.
+    fn end(&mut self);
 }
 
 /// Bytes of one output stream. The window is bounded by what [`Output::consumed`] has told.
@@ -173,8 +181,13 @@ impl Session {
 
     /// Opens a stream from the guest.
     pub fn output(&self, stream: StreamId) -> Output {
+        self.tapped(stream, None)
+    }
+
+    /// The same for a stream whose bytes go elsewhere first.
+    pub fn tapped(&self, stream: StreamId, tap: Option<Box<dyn Tap>>) -> Output {
         let (sender, bytes) = mpsc::unbounded_channel();
-        self.send(Command::Output(stream, sender));
+        self.send(Command::Output(stream, sender, tap));
         Output {
             stream,
             bytes,
@@ -224,7 +237,7 @@ struct Task {
     waiting: BTreeMap<u64, Reply>,
     /// The request whose reply tells how the streams stand.
     hello: Option<u64>,
-    outputs: BTreeMap<StreamId, mpsc::UnboundedSender<Bytes>>,
+    outputs: BTreeMap<StreamId, Reader>,
     inputs: BTreeMap<StreamId, mpsc::Receiver<Bytes>>,
     /// What came for streams whose reader is not known yet.
     early: BTreeMap<StreamId, Vec<u8>>,
@@ -232,6 +245,31 @@ struct Task {
     early_bytes: usize,
     settled: bool,
     events: mpsc::UnboundedSender<SessionEvent>,
+}
+
+/// Where the bytes of an output stream go.
+struct Reader {
+    sender: mpsc::UnboundedSender<Bytes>,
+    tap: Option<Box<dyn Tap>>,
+    /// Of the next byte.
+    position: u64,
+}
+
+impl Reader {
+    /// `false`: they are of no more use than to the tap.
+    fn give(&mut self, bytes: Bytes) -> bool {
+        if let Some(tap) = &mut self.tap {
+            tap.bytes(self.position, &bytes);
+        }
+        self.position = self.position.saturating_add(bytes.len() as u64);
+        self.sender.send(bytes).is_ok()
+    }
+
+    fn end(&mut self) {
+        if let Some(tap) = &mut self.tap {
+            tap.end();
+        }
+    }
 }
 
 /// Why the task ends.
@@ -313,14 +351,23 @@ impl Task {
                     }
                 }
             }
-            Command::Output(stream, sender) => {
+            Command::Output(stream, sender, tap) => {
                 self.mux.open(stream);
-                if let Some(bytes) = self.early.remove(&stream) {
-                    self.early_bytes -= bytes.len();
-                    let _ = sender.send(bytes.into());
+                let early = self.early.remove(&stream).unwrap_or_default();
+                let received = self.mux.position(stream).unwrap_or_default().received;
+                let mut reader = Reader {
+                    sender,
+                    tap,
+                    position: received.saturating_sub(early.len() as u64),
+                };
+                self.early_bytes -= early.len();
+                if !early.is_empty() {
+                    reader.give(early.into());
                 }
-                if !self.early_ends.remove(&stream) {
-                    self.outputs.insert(stream, sender);
+                if self.early_ends.remove(&stream) {
+                    reader.end();
+                } else {
+                    self.outputs.insert(stream, reader);
                 }
             }
             Command::Input(stream, receiver) => {
@@ -356,7 +403,10 @@ impl Task {
             self.incoming(incoming)?;
         }
         // Windows and frames of closed streams too, which are not told here: the agent may wait for their room.
-        if self.consumer.taken() > 0 {
+        // What has no reader yet stays in the ring, for the engine after this one should it come to that, as long as
+        // the agent has room to answer.
+        let held = !self.settled && self.consumer.taken() < ring::RING_BYTES / 2;
+        if self.consumer.taken() > 0 && !held {
             self.consumer.release(&self.link.memory());
             self.link.notify()?;
         }
@@ -377,10 +427,10 @@ impl Task {
             // Windows do not bound how many of these there are, so nothing is kept of them.
             Incoming::Data(_, bytes) if bytes.is_empty() => {}
             Incoming::End(0) => return Err(End::Broken("the agent has ended the link".to_owned())),
-            Incoming::Data(stream, bytes) => match self.outputs.get(&stream) {
-                Some(output) => {
+            Incoming::Data(stream, bytes) => match self.outputs.get_mut(&stream) {
+                Some(reader) => {
                     let length = bytes.len();
-                    if output.send(bytes.into()).is_err() {
+                    if !reader.give(bytes.into()) {
                         self.mux.consumed(stream, length);
                     }
                 }
@@ -395,11 +445,11 @@ impl Task {
                     self.early.entry(stream).or_default().extend(bytes);
                 }
             },
-            Incoming::End(stream) => {
-                if self.outputs.remove(&stream).is_none() && !self.settled {
-                    self.early_ends.insert(stream);
-                }
-            }
+            Incoming::End(stream) => match self.outputs.remove(&stream) {
+                Some(mut reader) => reader.end(),
+                None if !self.settled => drop(self.early_ends.insert(stream)),
+                None => {}
+            },
         }
         Ok(())
     }

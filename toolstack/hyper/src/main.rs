@@ -93,6 +93,8 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Tag(args) => tag::run(&client, args).await,
         Verb::History(args) => history::run(&client, args).await,
         Verb::Ps(args) => ps::run(&client, args).await,
+        Verb::Events(args) => events::run(&client, args).await,
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Inspect(args) => inspect::run(&client, args).await,
         Verb::Version(args) => version::run(&client, args).await,
         Verb::Info(args) => info::run(&client, args).await,
@@ -100,6 +102,7 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Containers(group) => match group {
             ContainerGroup::Verb(verb) => container(&client, *verb).await,
             ContainerGroup::Ls(args) => ps::run(&client, args).await,
+            ContainerGroup::Prune(args) => prune::containers(&client, args).await,
             ContainerGroup::Inspect(args) => inspect::run(&client, args.of_kind(Kind::Container)).await,
         },
         Verb::Image(group) => match group {
@@ -118,6 +121,8 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         },
         Verb::System(SystemGroup::Info(args)) => info::run(&client, args).await,
         Verb::System(SystemGroup::Df(args)) => df::run(&client, args).await,
+        Verb::System(SystemGroup::Events(args)) => events::run(&client, args).await,
+        Verb::System(SystemGroup::Prune(args)) => prune::system(&client, args).await,
     }
 }
 
@@ -141,5 +146,8 @@ async fn container(client: &Arc<Client>, verb: ContainerVerb) -> Result<i32> {
         ContainerVerb::Diff(args) => diff::run(client, args).await,
         ContainerVerb::Export(args) => export::run(client, args).await,
         ContainerVerb::Commit(args) => commit::run(client, args).await,
+        ContainerVerb::Top(args) => top::run(client, args).await,
+        ContainerVerb::Stats(args) => stats::run(client, args).await,
+        ContainerVerb::Update(args) => update::run(client, args).await,
     }
 }

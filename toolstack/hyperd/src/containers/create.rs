@@ -8,7 +8,7 @@ use crate::error::{Answer, ApiError, to_the_end};
 use crate::images::check_platform;
 use crate::request;
 use axum::http::StatusCode;
-use engine::{CreateRequest, GuestType, HostConfig, RestartPolicy, Ulimit};
+use engine::{CreateRequest, GuestType, HostConfig, LogConfig, RestartPolicy, Ulimit};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -127,7 +127,17 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         annotations,
         security_opt: host.security_opt.unwrap_or_default(),
         network_mode: network_mode(&mode).ok_or_else(|| no_network(&mode))?.to_owned(),
+        log: log_config(host.log_config),
     })
+}
+
+/// Checked by the engine, once the daemon's own is under it.
+fn log_config(log: Option<super::body::LogConfig>) -> LogConfig {
+    let log = log.unwrap_or_default();
+    LogConfig {
+        driver: log.r#type.unwrap_or_default(),
+        options: log.config.unwrap_or_default(),
+    }
 }
 
 fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
@@ -136,7 +146,7 @@ fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
         .map_err(|_| ApiError::invalid(format!("invalid {what}: {value} must not be negative")))
 }
 
-fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
+pub fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     let bytes = not_negative("Memory", Some(bytes))?;
     if bytes != 0 && bytes < MIN_MEMORY_MIB << 20 {
         return Err(ApiError::invalid(format!(
@@ -146,7 +156,7 @@ fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     Ok(bytes)
 }
 
-fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
+pub fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
     let name = policy.name.unwrap_or_default();
     let count = policy.maximum_retry_count.unwrap_or_default();
     if !["", "no", "always", "unless-stopped", "on-failure"].contains(&name.as_str()) {

@@ -16,7 +16,7 @@ const SHM_BYTES: u64 = 64 << 20;
 
 pub fn inspect(call: &Call, id: &str) -> Answer {
     let container = super::find(call, id)?;
-    let log = call.engine().log_path(&container.id);
+    let log = call.engine().log_path(&container).unwrap_or_default();
     let execs = call.engine().execs(&container.id);
     let mut value = container_json(&container, &log, &execs);
     if call.query.flag("size") {
@@ -146,7 +146,7 @@ fn host_json(host: &HostConfig) -> Value {
     let mut value = json!({
         "Binds": null,
         "ContainerIDFile": "",
-        "LogConfig": { "Type": "json-file", "Config": {} },
+        "LogConfig": { "Type": host.log.driver(), "Config": host.log.options },
         "NetworkMode": host.network_mode,
         "PortBindings": {},
         "RestartPolicy": {

@@ -13,6 +13,9 @@ pub mod logs;
 pub mod prune;
 mod refused;
 pub mod sizes;
+pub mod stats;
+pub mod top;
+pub mod update;
 
 use crate::api::Call;
 use crate::error::ApiError;

@@ -23,6 +23,7 @@ pub async fn import(call: Call, source: &str) -> Answer {
         None => format!("Imported from {source}"),
     };
     let store = Arc::clone(call.engine().images());
+    let app = Arc::clone(&call.app);
     let image = if source == "-" {
         let upload = Upload::new(call.request.into_body());
         let imported = store
@@ -38,6 +39,8 @@ pub async fn import(call: Call, source: &str) -> Answer {
             .import(content, name.as_ref(), &message, config, Utc::now())
             .await?
     };
+    app.engine
+        .tell_image("import", &image.id, &image.id, Some(&image));
     Ok(request::ok_json(&json!({ "status": image.id })))
 }
 
