@@ -83,14 +83,15 @@ impl<W: Write> Writer<W> {
             bytes: 0,
             xattrs: Vec::new(),
         };
-        if !stat.is_directory() && stat.links > 1 {
-            if let Some(first) = self.links.get(&stat.inode).cloned() {
-                entry.kind = tar::EntryType::Link;
-                entry.link = &first;
-                self.head(&entry)?;
-                return Ok(Some(stat));
-            }
-            // Written under its first name, unless it turns out to be gone.
+        // The first name of a file has its bytes, the others are links to it.
+        if !stat.is_directory()
+            && stat.links > 1
+            && let Some(first) = self.links.get(&stat.inode).cloned()
+        {
+            entry.kind = tar::EntryType::Link;
+            entry.link = &first;
+            self.head(&entry)?;
+            return Ok(Some(stat));
         }
         match stat.kind() {
             FileType::RegularFile => {

@@ -49,8 +49,8 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
-    build(&cx, &shared, &plan, &cancel, async |guest| {
-        begin(&cx, &shared, guest, &plan).await
+    build(&cx, &shared, &plan, &cancel, |guest| {
+        begin(&cx, &shared, guest, &plan)
     })
     .await
 }
@@ -64,12 +64,12 @@ pub fn forget(cx: &Context, shared: &Shared) {
 }
 
 /// Builds a guest, starts it, and does what there is to begin with. Nothing is left of it on failure.
-pub async fn build<T>(
+pub async fn build<T, B: Future<Output = Result<T, Error>>>(
     cx: &Arc<Context>,
     shared: &Arc<Shared>,
     plan: &Plan,
     cancel: &CancellationToken,
-    begin: impl AsyncFnOnce(Arc<dyn Guest>) -> Result<T, Error>,
+    begin: impl FnOnce(Arc<dyn Guest>) -> B,
 ) -> Result<T, Error> {
     // Whoever finds this record later knows what to look for.
     shared.update(cx, |record| record.state.guest = Some(plan.uuid))?;
