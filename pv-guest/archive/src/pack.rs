@@ -1,9 +1,9 @@
 //! A tree as a tar.
 
+use crate::MAX_DEPTH;
 use crate::error::{Context, Error, shown};
 use crate::path::join;
 use crate::writer::Writer;
-use crate::MAX_DEPTH;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Dir, Mode, OFlags, openat};
 use rustix::io::Errno;

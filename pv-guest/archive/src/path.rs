@@ -135,8 +135,15 @@ mod tests {
             (".", ".", "."),
         ] {
             let (found_directory, found_name) = split(path.as_bytes());
-            assert_eq!((text(&found_directory), text(&found_name)), (directory, name), "{path}");
+            assert_eq!(
+                (text(&found_directory), text(&found_name)),
+                (directory, name),
+                "{path}"
+            );
         }
-        assert_eq!((base(b"/"), base(b"a/."), base(b"a//")), (&b"/"[..], &b"."[..], &b"a"[..]));
+        assert_eq!(
+            (base(b"/"), base(b"a/."), base(b"a//")),
+            (&b"/"[..], &b"."[..], &b"a"[..])
+        );
     }
 }

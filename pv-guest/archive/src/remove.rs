@@ -1,8 +1,8 @@
 //! Removes a file or a tree of a directory, without following a link.
 
+use crate::MAX_DEPTH;
 use crate::error::{Context, Error, shown};
 use crate::pack::list;
-use crate::MAX_DEPTH;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, unlinkat};
 use rustix::io::Errno;

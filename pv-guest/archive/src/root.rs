@@ -152,7 +152,11 @@ mod tests {
         }
         let root = Root::of_container(Root::directory(inner.as_os_str().as_bytes()).unwrap());
         let own = Stat::of(&root).unwrap().inode;
-        let inode = |path: &str| Stat::of(root.open(path.as_bytes(), OFlags::PATH).unwrap()).unwrap().inode;
+        let inode = |path: &str| {
+            Stat::of(root.open(path.as_bytes(), OFlags::PATH).unwrap())
+                .unwrap()
+                .inode
+        };
         for path in ["/", "", "up", "root", "abs/..", "../..", "up/up"] {
             assert_eq!(inode(path), own, "{path}");
         }
@@ -163,7 +167,11 @@ mod tests {
             ("gone", "/nothing/here"),
             ("etc/secret", "/secret"),
         ] {
-            assert_eq!(root.resolve(path.as_bytes()).unwrap(), resolved.as_bytes(), "{path}");
+            assert_eq!(
+                root.resolve(path.as_bytes()).unwrap(),
+                resolved.as_bytes(),
+                "{path}"
+            );
         }
         assert!(root.resolve(b"loop").is_err());
         assert!(root.stat(b"/abs").unwrap().kind().is_symlink());

@@ -7,8 +7,8 @@ use crate::remove::remove;
 use crate::root::Root;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fsetxattr, linkat,
-    makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags, chmodat, chownat, fsetxattr,
+    linkat, makedev, mkdirat, mknodat, openat, symlinkat, utimensat,
 };
 use rustix::io::Errno;
 use std::fs::File;
@@ -75,7 +75,10 @@ pub fn unpack(root: &Root, into: &[u8], from: impl Read, options: &Options) -> R
         let Some(wanted) = wanted(&mut entry, &name, options)? else {
             continue;
         };
-        let link = entry.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default();
+        let link = entry
+            .link_name_bytes()
+            .map(|link| link.into_owned())
+            .unwrap_or_default();
         target.entry(&name, &wanted, &link, &mut entry)?;
         if wanted.kind.is_dir() {
             directories.push((name, wanted.mtime));
@@ -209,8 +212,10 @@ impl Target<'_> {
                 settle_unopened(parent, base, wanted, &full)
             }
             _ => {
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let created = openat(parent, base, flags, Mode::RUSR | Mode::WUSR).context("create", &full)?;
+                let flags =
+                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let created =
+                    openat(parent, base, flags, Mode::RUSR | Mode::WUSR).context("create", &full)?;
                 let mut file = File::from(created);
                 copy(content, &mut file, &full)?;
                 settle(&file, wanted, &full)?;
@@ -362,9 +367,16 @@ fn settle_unopened(directory: &OwnedFd, base: &[u8], wanted: &Wanted, name: &[u8
         chown(directory, base, owner).context("chown", name)?;
     }
     if !wanted.kind.is_symlink() {
-        chmodat(directory, base, Mode::from_raw_mode(wanted.mode), AtFlags::empty()).context("chmod", name)?;
+        chmodat(
+            directory,
+            base,
+            Mode::from_raw_mode(wanted.mode),
+            AtFlags::empty(),
+        )
+        .context("chmod", name)?;
     }
-    utimensat(directory, base, &times(wanted.mtime), AtFlags::SYMLINK_NOFOLLOW).context("set the time of", name)
+    utimensat(directory, base, &times(wanted.mtime), AtFlags::SYMLINK_NOFOLLOW)
+        .context("set the time of", name)
 }
 
 fn chown(directory: &OwnedFd, base: &[u8], (uid, gid): (u32, u32)) -> Result<(), Errno> {

@@ -78,10 +78,16 @@ fn a_tree_comes_back_as_it_was() {
     assert_eq!(meta("sub/file").mode() & 0o7777, 0o640);
     assert_eq!(meta("sub/file").ino(), meta("zlink").ino());
     assert_eq!(fs::read(back.join(&long)).unwrap(), vec![7; 100_000]);
-    assert_eq!(fs::read_link(back.join("symlink")).unwrap().to_str().unwrap(), format!("/to/{long}"));
+    assert_eq!(
+        fs::read_link(back.join("symlink")).unwrap().to_str().unwrap(),
+        format!("/to/{long}")
+    );
     assert!(back.join(std::ffi::OsStr::from_bytes(b"odd-\xff")).exists());
     assert!(!back.join("socket").exists());
-    assert_eq!((meta("sub").mtime(), meta("sub").mtime_nsec()), (1_700_000_000, 123_456_789));
+    assert_eq!(
+        (meta("sub").mtime(), meta("sub").mtime_nsec()),
+        (1_700_000_000, 123_456_789)
+    );
 }
 
 #[test]
@@ -91,7 +97,8 @@ fn nothing_leaves_the_root() {
     fs::create_dir_all(inner.join("etc")).unwrap();
     symlink("../../../../../..", inner.join("up")).unwrap();
     let file = tar::EntryType::Regular;
-    let unpack = |entries: &[_], into: &str| unpack(&root(&inner), into.as_bytes(), &tar(entries)[..], &PLAIN);
+    let unpack =
+        |entries: &[_], into: &str| unpack(&root(&inner), into.as_bytes(), &tar(entries)[..], &PLAIN);
     for name in ["../evil", "a/../../evil", "/../evil"] {
         let failed = unpack(&[(file, name, "", "x")], "/etc");
         assert!(matches!(failed, Err(Error::Outside(_))), "{name}: {failed:?}");
@@ -100,13 +107,20 @@ fn nothing_leaves_the_root() {
     unpack(&[(file, "up/evil", "", "x")], "/").unwrap();
     let abs = outer.path().to_str().unwrap();
     unpack(
-        &[(tar::EntryType::Symlink, "own", abs, ""), (file, "own/evil2", "", "x")],
+        &[
+            (tar::EntryType::Symlink, "own", abs, ""),
+            (file, "own/evil2", "", "x"),
+        ],
         "/etc",
     )
     .unwrap_err();
     unpack(&[(tar::EntryType::Link, "hard", "../../secret", "")], "/etc").unwrap_err();
     assert!(inner.join("evil").exists());
-    let left: Vec<_> = fs::read_dir(outer.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let left: Vec<_> = fs::read_dir(outer.path())
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
     assert_eq!(left, ["root"]);
 }
 
@@ -120,10 +134,25 @@ fn what_is_in_the_way_follows_dockers_rules() {
     fs::write(at("target"), "target").unwrap();
     symlink("target", at("link")).unwrap();
     let (file, directory) = (tar::EntryType::Regular, tar::EntryType::Directory);
-    let go = |entries: &[_], options: &Options| unpack(&root(folder.path()), b"/", &tar(entries)[..], options);
-    assert!(matches!(go(&[(file, "dir", "", "x")], &PLAIN), Err(Error::DirectoryInTheWay(_))));
-    assert!(matches!(go(&[(directory, "file", "", "")], &PLAIN), Err(Error::FileInTheWay(_))));
-    go(&[(directory, "dir/", "", ""), (file, "dir/new", "", "x"), (file, "file", "", "new")], &PLAIN).unwrap();
+    let go =
+        |entries: &[_], options: &Options| unpack(&root(folder.path()), b"/", &tar(entries)[..], options);
+    assert!(matches!(
+        go(&[(file, "dir", "", "x")], &PLAIN),
+        Err(Error::DirectoryInTheWay(_))
+    ));
+    assert!(matches!(
+        go(&[(directory, "file", "", "")], &PLAIN),
+        Err(Error::FileInTheWay(_))
+    ));
+    go(
+        &[
+            (directory, "dir/", "", ""),
+            (file, "dir/new", "", "x"),
+            (file, "file", "", "new"),
+        ],
+        &PLAIN,
+    )
+    .unwrap();
     assert_eq!(fs::read(at("dir/kept")).unwrap(), b"kept");
     assert_eq!(fs::read(at("file")).unwrap(), b"new");
     // A link is replaced, not followed.
@@ -139,12 +168,24 @@ fn what_is_in_the_way_follows_dockers_rules() {
         unpack(&root(folder.path()), b"/dir", &tar(&[])[..], &PLAIN),
         Err(Error::NotADirectory)
     ));
-    assert!(unpack(&root(folder.path()), b"/none", &tar(&[])[..], &PLAIN).unwrap_err().is_not_found());
+    assert!(
+        unpack(&root(folder.path()), b"/none", &tar(&[])[..], &PLAIN)
+            .unwrap_err()
+            .is_not_found()
+    );
     let renamed = Options {
         rename: Some((b"a".to_vec(), b"x/b".to_vec())),
         ..PLAIN
     };
-    go(&[(directory, "a/", "", ""), (file, "a/a", "", "1"), (tar::EntryType::Link, "a/h", "a/a", "")], &renamed).unwrap();
+    go(
+        &[
+            (directory, "a/", "", ""),
+            (file, "a/a", "", "1"),
+            (tar::EntryType::Link, "a/h", "a/a", ""),
+        ],
+        &renamed,
+    )
+    .unwrap();
     assert!(at("x/b/a").is_file() && at("x/b/h").is_file());
 }
 

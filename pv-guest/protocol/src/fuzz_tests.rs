@@ -20,7 +20,9 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
         Just(r#"{"id":1,"body":{"type":"start","process":{"args":["a"],"tty":{"rows":1,"columns":2}}}}"#),
         Just(r#"{"type":"reply","id":1,"result":{"Ok":{"type":"started","pid":1}}}"#),
         Just(r#"{"type":"reply","id":1,"result":{"Err":{"kind":"guest","message":"x"}}}"#),
-        Just(r#"{"id":1,"body":{"type":"files","container":"c","job":{"job":"archive","path":"/","stream":9}}}"#),
+        Just(
+            r#"{"id":1,"body":{"type":"files","container":"c","job":{"job":"archive","path":"/","stream":9}}}"#
+        ),
         Just(r#"{"type":"reply","id":1,"result":{"Ok":{"type":"path-stat","mode":7}}}"#),
         Just(r#"{"type":"reply","id":1,"result":{"Ok":{"type":"transferred","bytes":7}}}"#),
         Just(r#"{"type":"exited","process":1,"status":{"code":1}}"#),

@@ -42,8 +42,8 @@ pub use engine::{
     WaitResult,
 };
 pub use error::{Error, ErrorKind};
-pub use guest_protocol::message::WindowSize;
 pub use files::{Change, ChangeKind, Download, ExtractOptions, PathStat};
+pub use guest_protocol::message::WindowSize;
 pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
 pub use images;
 pub use log::{LogEntry, LogOptions};

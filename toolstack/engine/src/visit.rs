@@ -126,7 +126,11 @@ async fn open(cx: &Arc<Context>, shared: &Arc<Shared>, cancel: &CancellationToke
     plan.vcpus = 1;
     boot::build(cx, shared, &plan, cancel, async |guest| {
         let (session, events) = boot::connect(guest.as_ref(), &plan).await?;
-        Ok(Visit { guest, session, events })
+        Ok(Visit {
+            guest,
+            session,
+            events,
+        })
     })
     .await
 }

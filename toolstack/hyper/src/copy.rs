@@ -48,7 +48,10 @@ pub fn place(source: &End, destination: &End) -> Result<Placed> {
         bail!("no such directory");
     }
     let (directory, name) = path::split(&destination.path);
-    let old = source.rebase.clone().unwrap_or_else(|| path::split(&source.path).1);
+    let old = source
+        .rebase
+        .clone()
+        .unwrap_or_else(|| path::split(&source.path).1);
     // All names below the root begin with it.
     let old = if old == b"/" { Vec::new() } else { old };
     Ok(Placed {
@@ -88,7 +91,9 @@ fn lstat(path: &[u8]) -> io::Result<fs::Metadata> {
 }
 
 fn real(path: &[u8]) -> io::Result<Vec<u8>> {
-    fs::canonicalize(of(path)).map(PathBuf::into_os_string).map(OsStringExt::into_vec)
+    fs::canonicalize(of(path))
+        .map(PathBuf::into_os_string)
+        .map(OsStringExt::into_vec)
 }
 
 /// What is copied from here. Moby's `archive.CopyInfoSourcePath`.
@@ -152,13 +157,19 @@ pub fn check_output(given: &[u8]) -> Result<()> {
     let shown = |path: &[u8]| format!("{:?}", of(path).display().to_string());
     let (directory, _) = path::split(&path::clean(given));
     if !of(&directory).exists() {
-        bail!("invalid output path: directory {} does not exist", shown(&directory));
+        bail!(
+            "invalid output path: directory {} does not exist",
+            shown(&directory)
+        );
     }
     if let Ok(found) = fs::metadata(of(given))
         && !found.is_dir()
         && !found.is_file()
     {
-        bail!("invalid output path: {} must be a directory or a regular file", shown(given));
+        bail!(
+            "invalid output path: {} must be a directory or a regular file",
+            shown(given)
+        );
     }
     Ok(())
 }
@@ -223,8 +234,14 @@ mod tests {
     fn placed(source: End, destination: End) -> Result<String, String> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let placed = place(&source, &destination).map_err(|error| error.to_string())?;
-        let rename = placed.rename.map(|(old, new)| format!(" {}->{}", text(&old), text(&new)));
-        Ok(format!("{}{}", text(&placed.directory), rename.unwrap_or_default()))
+        let rename = placed
+            .rename
+            .map(|(old, new)| format!(" {}->{}", text(&old), text(&new)));
+        Ok(format!(
+            "{}{}",
+            text(&placed.directory),
+            rename.unwrap_or_default()
+        ))
     }
 
     /// The table of docker's documentation of `cp`.
@@ -234,13 +251,22 @@ mod tests {
         let ok = |text: &str| Ok(text.to_owned());
         let failed = |text: &str| Err(text.to_owned());
         assert_eq!(placed(end("/s/f", file), end("/d/x", None)), ok("/d f->x"));
-        assert_eq!(placed(end("/s/f", file), end("/d/x/", None)), failed("no such directory"));
+        assert_eq!(
+            placed(end("/s/f", file), end("/d/x/", None)),
+            failed("no such directory")
+        );
         assert_eq!(placed(end("/s/f", file), end("/d/x", file)), ok("/d f->x"));
         assert_eq!(placed(end("/s/f", file), end("/d/x", directory)), ok("/d/x"));
         assert_eq!(placed(end("/s/t", directory), end("/d/x", None)), ok("/d t->x"));
         assert_eq!(placed(end("/s/t/.", directory), end("/d/x", None)), ok("/d .->x"));
-        assert_eq!(placed(end("/s/t", directory), end("/d/x", file)), failed("cannot copy directory"));
-        assert_eq!(placed(end("/s/t", directory), end("/d/x/", directory)), ok("/d/x/"));
+        assert_eq!(
+            placed(end("/s/t", directory), end("/d/x", file)),
+            failed("cannot copy directory")
+        );
+        assert_eq!(
+            placed(end("/s/t", directory), end("/d/x/", directory)),
+            ok("/d/x/")
+        );
         assert_eq!(placed(end("/s/t/", directory), end("/d/x/", None)), ok("/d t->x"));
         assert_eq!(placed(end("/", directory), end("/d/x", None)), ok("/d ->x"));
         let renamed = End {
@@ -261,9 +287,15 @@ mod tests {
         symlink("dir", base.join("to-dir")).unwrap();
         symlink("missing", base.join("to-nothing")).unwrap();
         let own = source(&at("link"), false).unwrap();
-        assert_eq!((own.path, own.is_directory, own.rebase), (at("link"), false, None));
+        assert_eq!(
+            (own.path, own.is_directory, own.rebase),
+            (at("link"), false, None)
+        );
         let followed = source(&at("link"), true).unwrap();
-        assert_eq!((followed.path, followed.rebase), (at("dir/file"), Some(b"link".to_vec())));
+        assert_eq!(
+            (followed.path, followed.rebase),
+            (at("dir/file"), Some(b"link".to_vec()))
+        );
         assert!(!source(&at("to-dir"), false).unwrap().is_directory);
         let inside = source(&at("to-dir/"), false).unwrap();
         assert!(inside.is_directory);
@@ -283,7 +315,10 @@ mod tests {
         fs::write(folder.path().join("f"), vec![1; 300_000]).unwrap();
         let found = source(&local(folder.path().join("f").to_str().unwrap()).unwrap(), false).unwrap();
         let mut bytes = Vec::new();
-        packed(&found, Some(&(b"f".to_vec(), b"g".to_vec()))).unwrap().read_to_end(&mut bytes).unwrap();
+        packed(&found, Some(&(b"f".to_vec(), b"g".to_vec())))
+            .unwrap()
+            .read_to_end(&mut bytes)
+            .unwrap();
         assert!(bytes.starts_with(b"g\0") && bytes.len() > 300_000);
     }
 }

@@ -100,8 +100,12 @@ impl Jobs {
             return invalid("the stream is in use already");
         }
         let freezes = matches!(job, FileJob::Layer { pause: true, .. }) && namespaces.is_some();
-        let input = job.input().map_or_else(|| Ok(Pipes::none()), |_| Pipes::new(true))?;
-        let output = job.output().map_or_else(|| Ok(Pipes::none()), |_| Pipes::new(false))?;
+        let input = job
+            .input()
+            .map_or_else(|| Ok(Pipes::none()), |_| Pipes::new(true))?;
+        let output = job
+            .output()
+            .map_or_else(|| Ok(Pipes::none()), |_| Pipes::new(false))?;
         let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
         let (results, theirs) = socketpair(AddressFamily::UNIX, kind, flags, None).context("socketpair")?;
         let pid = match sys::fork(0).context("fork")? {
@@ -119,7 +123,11 @@ impl Jobs {
                     output: output.theirs,
                 };
                 let result = work.run(job).map_err(shortened);
-                let _ = send(&theirs, &serde_json::to_vec(&result).unwrap_or_default(), SendFlags::NOSIGNAL);
+                let _ = send(
+                    &theirs,
+                    &serde_json::to_vec(&result).unwrap_or_default(),
+                    SendFlags::NOSIGNAL,
+                );
                 std::process::exit(0);
             }
             Forked::Parent(pid) => pid,
@@ -155,7 +163,9 @@ impl Jobs {
 
     /// The container's processes stand still for a job: a new one would not come to its start.
     pub fn freezes(&self, container: &str) -> bool {
-        self.0.iter().any(|job| job.frozen.is_some() && job.container == container)
+        self.0
+            .iter()
+            .any(|job| job.frozen.is_some() && job.container == container)
     }
 
     pub fn input(&mut self, stream: StreamId) -> Option<&mut Input> {
@@ -200,7 +210,11 @@ impl Jobs {
 
     /// A child has ended. `false`: it is none of these.
     pub fn ended(&mut self, pid: i32, mux: &mut Mux) -> bool {
-        let Some(at) = self.0.iter().position(|job| job.pid == pid && job.result.is_none()) else {
+        let Some(at) = self
+            .0
+            .iter()
+            .position(|job| job.pid == pid && job.result.is_none())
+        else {
             return false;
         };
         let frozen = self.0[at].frozen.take();
@@ -224,7 +238,9 @@ impl Jobs {
     pub fn finished(&mut self, mux: &mut Mux) -> Vec<(u64, Result<ReplyBody, Failure>)> {
         let mut answers = Vec::new();
         self.0.retain_mut(|job| {
-            let Some(result) = &mut job.result else { return true };
+            let Some(result) = &mut job.result else {
+                return true;
+            };
             let sent = job.output.as_ref().and_then(|output| mux.position(output.stream));
             if sent.is_some_and(|at| !at.sent_end) {
                 return true;
@@ -275,7 +291,10 @@ impl Jobs {
 impl Job {
     /// Gives up when nobody takes the output: the container must not stand still as long as hyperd does not run.
     fn watch(&mut self, mux: &Mux) {
-        let sent = self.output.as_ref().and_then(|output| mux.position(output.stream));
+        let sent = self
+            .output
+            .as_ref()
+            .and_then(|output| mux.position(output.stream));
         let Some(frozen) = &mut self.frozen else { return };
         if let Some(at) = sent
             && at.sent != frozen.sent

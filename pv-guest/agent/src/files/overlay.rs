@@ -133,9 +133,9 @@ impl Overlay {
                     true => continue,
                     false => Some(ChangeKind::Added),
                 },
-                (Found::File(new), Found::File(old)) => {
-                    (differs(new, old) || level.has_other_capability(new, &name)).then_some(ChangeKind::Modified)
-                }
+                (Found::File(new), Found::File(old)) => (differs(new, old)
+                    || level.has_other_capability(new, &name))
+                .then_some(ChangeKind::Modified),
             };
             let below = match &new {
                 Found::File(stat) if stat.is_directory() => level.below(&name, &path)?,
@@ -216,7 +216,10 @@ impl Overlay {
                 }
                 _ => false,
             };
-            let (hides, unsaid) = (below.opaque && !level.opaque && below.lower.is_some(), below.unsaid);
+            let (hides, unsaid) = (
+                below.opaque && !level.opaque && below.lower.is_some(),
+                below.unsaid,
+            );
             push(&mut levels, below)?;
             if !unsaid {
                 say(writer, &mut levels)?;
@@ -257,7 +260,10 @@ impl Level {
     fn has_other_capability(&self, stat: &Stat, name: &[u8]) -> bool {
         let of = |directory: &OwnedFd| xattrs_at(directory, name, |name| name == "security.capability");
         stat.kind() == FileType::RegularFile
-            && self.lower.as_ref().is_some_and(|lower| of(&self.upper) != of(lower))
+            && self
+                .lower
+                .as_ref()
+                .is_some_and(|lower| of(&self.upper) != of(lower))
     }
 }
 

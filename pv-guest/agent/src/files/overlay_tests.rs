@@ -38,7 +38,8 @@ impl Trees {
     }
 
     fn overlay(&self) -> Overlay {
-        let open = |name: &str| Root::directory(self.folder.path().join(name).as_os_str().as_bytes()).unwrap();
+        let open =
+            |name: &str| Root::directory(self.folder.path().join(name).as_os_str().as_bytes()).unwrap();
         Overlay {
             upper: open("upper"),
             lower: open("lower"),
@@ -151,7 +152,10 @@ fn mount_points_of_ours_are_nobodys_change() {
     trees.write("upper/dev/null", "");
     assert_eq!(trees.changes(), ["A /dev", "A /dev/null", "A /etc", "A /etc/own"]);
     trees.write("lower/etc/hosts", "x");
-    assert_eq!(trees.changes(), ["A /dev", "A /dev/null", "C /etc", "C /etc/hosts", "A /etc/own"]);
+    assert_eq!(
+        trees.changes(),
+        ["A /dev", "A /dev/null", "C /etc", "C /etc/hosts", "A /etc/own"]
+    );
 }
 
 #[test]
@@ -164,7 +168,10 @@ fn a_directory_that_only_was_copied_up_is_no_change() {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(trees.changes(), ["C /a", "C /a/b"]);
     let layer = trees.layer();
-    assert_eq!(layer.keys().map(String::as_str).collect::<Vec<_>>(), ["a/", "a/b/"]);
+    assert_eq!(
+        layer.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["a/", "a/b/"]
+    );
 }
 
 #[test]
@@ -175,12 +182,20 @@ fn what_an_opaque_directory_hides_is_deleted() {
     trees.write("upper/d/new", "x");
     trees.directory("upper/d/both");
     let opened = fs::File::open(trees.folder.path().join("upper/d")).unwrap();
-    let set = rustix::fs::fsetxattr(&opened, "trusted.overlay.opaque", b"y", rustix::fs::XattrFlags::empty());
+    let set = rustix::fs::fsetxattr(
+        &opened,
+        "trusted.overlay.opaque",
+        b"y",
+        rustix::fs::XattrFlags::empty(),
+    );
     if set.is_err() {
         // Only root may, and only where the file system has attributes.
         return;
     }
-    assert_eq!(trees.changes(), ["C /d", "C /d/both", "D /d/both/old", "A /d/new", "D /d/old"]);
+    assert_eq!(
+        trees.changes(),
+        ["C /d", "C /d/both", "D /d/both/old", "A /d/new", "D /d/old"]
+    );
     let names: Vec<_> = trees.layer().into_keys().collect();
     assert_eq!(names, ["d/", "d/.wh..wh..opq", "d/both/", "d/new"]);
 }

@@ -36,7 +36,9 @@ fn failed(error: Error) -> Failure {
     let mut message = error.to_string();
     let mut source = std::error::Error::source(&error);
     while let Some(error) = source {
-        let text = error.downcast_ref::<io::Error>().map_or_else(|| error.to_string(), plain);
+        let text = error
+            .downcast_ref::<io::Error>()
+            .map_or_else(|| error.to_string(), plain);
         message.push_str(&format!(": {text}"));
         source = error.source();
     }

@@ -8,7 +8,17 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const KNOWN: &[&str] = &[
-    "CMD", "ENTRYPOINT", "HEALTHCHECK", "ENV", "EXPOSE", "LABEL", "ONBUILD", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
+    "CMD",
+    "ENTRYPOINT",
+    "HEALTHCHECK",
+    "ENV",
+    "EXPOSE",
+    "LABEL",
+    "ONBUILD",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
 ];
 
 /// Applies instructions, one a line; a line that ends with a backslash goes on in the next.
@@ -56,7 +66,11 @@ fn one(settings: &mut Settings, name: &str, rest: &str, has_cmd: &mut bool) -> R
             let before = settings.env.clone();
             for (key, value) in pairs(rest)? {
                 let pair = format!("{}={}", expand(&key, &before)?, expand(&value, &before)?);
-                match settings.env.iter().position(|known| name_of(known) == name_of(&pair)) {
+                match settings
+                    .env
+                    .iter()
+                    .position(|known| name_of(known) == name_of(&pair))
+                {
                     Some(at) => settings.env[at] = pair,
                     None => settings.env.push(pair),
                 }
@@ -102,10 +116,16 @@ fn one(settings: &mut Settings, name: &str, rest: &str, has_cmd: &mut bool) -> R
         }
         "HEALTHCHECK" => settings.healthcheck = Some(healthcheck(rest)?),
         "ONBUILD" => {
-            let trigger = rest.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
+            let trigger = rest
+                .split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_ascii_uppercase();
             match trigger.as_str() {
                 "ONBUILD" => return Err("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed".to_owned()),
-                "MAINTAINER" | "FROM" => return Err(format!("{trigger} isn't allowed as an ONBUILD trigger")),
+                "MAINTAINER" | "FROM" => {
+                    return Err(format!("{trigger} isn't allowed as an ONBUILD trigger"));
+                }
                 _ => settings.on_build.push(rest.to_owned()),
             }
         }
@@ -115,7 +135,9 @@ fn one(settings: &mut Settings, name: &str, rest: &str, has_cmd: &mut bool) -> R
 }
 
 fn json_words(text: &str) -> Option<Vec<String>> {
-    text.starts_with('[').then(|| serde_json::from_str(text).ok()).flatten()
+    text.starts_with('[')
+        .then(|| serde_json::from_str(text).ok())
+        .flatten()
 }
 
 /// A list as it is, and anything else for the shell.
@@ -135,7 +157,9 @@ fn pairs(text: &str) -> Result<Vec<(String, String)>, String> {
     let pair = |word: String| match word.split_once('=') {
         Some(("", _)) => Err("names can not be blank".to_owned()),
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-        None => Err(format!("Syntax error - can't find = in {word:?}. Must be of the form: name=value")),
+        None => Err(format!(
+            "Syntax error - can't find = in {word:?}. Must be of the form: name=value"
+        )),
     };
     words.into_iter().map(pair).collect()
 }
@@ -180,14 +204,18 @@ fn healthcheck(text: &str) -> Result<Value, String> {
     let mut rest = text;
     while let Some(flag) = rest.strip_prefix("--") {
         let (flag, after) = flag.split_once(char::is_whitespace).unwrap_or((flag, ""));
-        let (name, value) = flag.split_once('=').ok_or_else(|| format!("missing a value on flag: --{flag}"))?;
+        let (name, value) = flag
+            .split_once('=')
+            .ok_or_else(|| format!("missing a value on flag: --{flag}"))?;
         let key = match name {
             "interval" => "Interval",
             "timeout" => "Timeout",
             "start-period" => "StartPeriod",
             "start-interval" => "StartInterval",
             "retries" => {
-                let count: u32 = value.parse().map_err(|_| format!("--retries {value:?} is no number"))?;
+                let count: u32 = value
+                    .parse()
+                    .map_err(|_| format!("--retries {value:?} is no number"))?;
                 check.insert("Retries".to_owned(), json!(count));
                 rest = after.trim_start();
                 continue;
@@ -257,7 +285,11 @@ mod tests {
         apply(&mut settings, text).map_err(|error| error.to_string())?;
         let mut value = settings.to_json();
         let all = value.as_object_mut().unwrap();
-        for (key, usual) in [("Env", json!(["A=a"])), ("Cmd", json!(["old"])), ("WorkingDir", json!("/w"))] {
+        for (key, usual) in [
+            ("Env", json!(["A=a"])),
+            ("Cmd", json!(["old"])),
+            ("WorkingDir", json!("/w")),
+        ] {
             if all.get(key) == Some(&usual) {
                 all.remove(key);
             }
@@ -271,12 +303,24 @@ mod tests {
             ("CMD echo $A", json!({ "Cmd": ["/bin/sh", "-c", "echo $A"] })),
             ("cmd [\"a\", \"b\"]", json!({ "Cmd": ["a", "b"] })),
             ("ENTRYPOINT [\"/e\"]", json!({ "Entrypoint": ["/e"] })),
-            ("CMD x\nENTRYPOINT [\"/e\"]", json!({ "Entrypoint": ["/e"], "Cmd": ["/bin/sh", "-c", "x"] })),
+            (
+                "CMD x\nENTRYPOINT [\"/e\"]",
+                json!({ "Entrypoint": ["/e"], "Cmd": ["/bin/sh", "-c", "x"] }),
+            ),
             ("ENV A=b B=\"$A c\"", json!({ "Env": ["A=b", "B=a c"] })),
             ("ENV KEY some words", json!({ "Env": ["A=a", "KEY=some words"] })),
-            ("LABEL a=b \"c d\"='e f'", json!({ "Labels": { "a": "b", "c d": "e f" } })),
-            ("EXPOSE 80 8000-8001/udp", json!({ "ExposedPorts": { "80/tcp": {}, "8000/udp": {}, "8001/udp": {} } })),
-            ("VOLUME [\"/x\", \"/y z\"]", json!({ "Volumes": { "/x": {}, "/y z": {} } })),
+            (
+                "LABEL a=b \"c d\"='e f'",
+                json!({ "Labels": { "a": "b", "c d": "e f" } }),
+            ),
+            (
+                "EXPOSE 80 8000-8001/udp",
+                json!({ "ExposedPorts": { "80/tcp": {}, "8000/udp": {}, "8001/udp": {} } }),
+            ),
+            (
+                "VOLUME [\"/x\", \"/y z\"]",
+                json!({ "Volumes": { "/x": {}, "/y z": {} } }),
+            ),
             ("VOLUME /x /$A", json!({ "Volumes": { "/x": {}, "/a": {} } })),
             ("USER me:us", json!({ "User": "me:us" })),
             ("WORKDIR sub/../other", json!({ "WorkingDir": "/w/other" })),
@@ -301,8 +345,20 @@ mod tests {
     #[test]
     fn what_is_none_is_refused() {
         for text in [
-            "RUN x", "FROM x", "CMD", "USER a b", "STOPSIGNAL NO", "EXPOSE x", "EXPOSE 5-1", "ENV x", "ENV a=b c",
-            "ONBUILD FROM x", "ONBUILD ONBUILD RUN x", "HEALTHCHECK x", "HEALTHCHECK --interval=x CMD y", "LABEL =x",
+            "RUN x",
+            "FROM x",
+            "CMD",
+            "USER a b",
+            "STOPSIGNAL NO",
+            "EXPOSE x",
+            "EXPOSE 5-1",
+            "ENV x",
+            "ENV a=b c",
+            "ONBUILD FROM x",
+            "ONBUILD ONBUILD RUN x",
+            "HEALTHCHECK x",
+            "HEALTHCHECK --interval=x CMD y",
+            "LABEL =x",
         ] {
             assert!(applied(text).is_err(), "{text}");
         }

@@ -39,7 +39,9 @@ impl Engine {
         let record = self.shared(text)?.record();
         match record.state.status {
             Status::Dead => {
-                return Err(Error::conflict(format!("You cannot commit container {text} which is Dead")));
+                return Err(Error::conflict(format!(
+                    "You cannot commit container {text} which is Dead"
+                )));
             }
             Status::Removing => {
                 return Err(Error::conflict(format!(
@@ -60,7 +62,9 @@ impl Engine {
         let layer = tokio::task::spawn_blocking(move || store.add_layer(download.into_reader()))
             .await
             .map_err(|error| Error::from_source(ErrorKind::Failed, "taking the layer", &error))??;
-        let image = self.add(&record, &parent, &parent_config, settings, &request, &layer).await;
+        let image = self
+            .add(&record, &parent, &parent_config, settings, &request, &layer)
+            .await;
         drop(layer);
         if image.is_err() {
             let store = Arc::clone(&self.cx.images);
@@ -120,7 +124,10 @@ impl Engine {
             config.insert("author".to_owned(), json!(request.author));
         }
         config.insert("config".to_owned(), settings.to_json());
-        config.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": diff_ids }));
+        config.insert(
+            "rootfs".to_owned(),
+            json!({ "type": "layers", "diff_ids": diff_ids }),
+        );
         config.insert("history".to_owned(), history.into());
         let config = Value::from(config).to_string();
         let names: Vec<_> = request.name.clone().into_iter().collect();

@@ -34,7 +34,10 @@ pub fn split(text: &str) -> Result<Vec<String>, String> {
         }
     }
     if quote.is_some() {
-        return Err(format!("unexpected end of statement while looking for matching {}-quote", quote.map_or("", |quote| if quote == '"' { "double" } else { "single" })));
+        return Err(format!(
+            "unexpected end of statement while looking for matching {}-quote",
+            quote.map_or("", |quote| if quote == '"' { "double" } else { "single" })
+        ));
     }
     if !word.is_empty() {
         words.push(word);
@@ -58,7 +61,9 @@ pub fn expand(word: &str, env: &[String]) -> Result<String, String> {
                     out.push(inner);
                 }
                 if !closed {
-                    return Err("unexpected end of statement while looking for matching single-quote".to_owned());
+                    return Err(
+                        "unexpected end of statement while looking for matching single-quote".to_owned(),
+                    );
                 }
             }
             '"' => double_quoted(&mut letters, env, &mut out)?,
@@ -89,7 +94,9 @@ fn double_quoted(letters: &mut Peekable<Chars<'_>>, env: &[String], out: &mut St
 /// Behind a `$`.
 fn variable(letters: &mut Peekable<Chars<'_>>, env: &[String]) -> Result<String, String> {
     let value = |name: &str| {
-        let found = env.iter().find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let found = env
+            .iter()
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         found.map(str::to_owned)
     };
     let is_part = |letter: &char| letter.is_ascii_alphanumeric() || *letter == '_';

@@ -10,8 +10,8 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::session::{gone, unexpected};
 use crate::visit::Lease;
-use guest_protocol::files::{ChangeDecoder, FileJob, MAX_PATH_BYTES};
 pub use guest_protocol::files::{Change, ChangeKind, PathStat};
+use guest_protocol::files::{ChangeDecoder, FileJob, MAX_PATH_BYTES};
 use guest_protocol::message::{ErrorKind as AgentError, ReplyBody, RequestError};
 use job::Job;
 use std::io::Read;
@@ -60,7 +60,9 @@ impl Access {
     }
 
     async fn stat(&self, path: &str) -> Result<PathStat, Error> {
-        let (job, request) = self.job(|_| FileJob::Stat { path: path.to_owned() });
+        let (job, request) = self.job(|_| FileJob::Stat {
+            path: path.to_owned(),
+        });
         let reply = job.ask(&self.shared.id, request).await;
         match reply.unwrap_or_else(|_| Err(gone())) {
             Ok(ReplyBody::PathStat(mut stat)) => {
@@ -148,7 +150,10 @@ impl Engine {
                 && !(record.state.status.is_up() && record.config.host.tmpfs.keys().any(below))
         });
         match refused {
-            true => Err(Error::new(ErrorKind::Forbidden, "container rootfs is marked read-only")),
+            true => Err(Error::new(
+                ErrorKind::Forbidden,
+                "container rootfs is marked read-only",
+            )),
             false => Ok(()),
         }
     }

@@ -100,7 +100,10 @@ async fn what_nobody_reads_any_more_is_cancelled() {
     let download = Download::start(job(&session), "c", FileJob::Export { stream: STREAM });
     agent.request().await;
     drop(download);
-    assert_eq!(agent.request().await.body, RequestBody::CancelFiles { stream: STREAM });
+    assert_eq!(
+        agent.request().await.body,
+        RequestBody::CancelFiles { stream: STREAM }
+    );
 }
 
 async fn sent(
@@ -141,20 +144,26 @@ async fn all_is_sent_and_counted() {
         agent.reply(id, transferred(bytes));
     });
     let sent = result.await.unwrap();
-    assert_eq!((sent.bytes, sent.reply), (Some(1 << 20), Ok(transferred(1 << 20))));
+    assert_eq!(
+        (sent.bytes, sent.reply),
+        (Some(1 << 20), Ok(transferred(1 << 20)))
+    );
 }
 
 #[tokio::test]
 async fn a_refusal_does_not_wait_for_the_rest() {
     // Nobody ever writes to it, nor closes it.
     let (reader, _writer) = std::io::pipe().unwrap();
-    let result = sent(io::Cursor::new(vec![b'x'; 4096]).chain(reader), async |agent, id| {
-        let result = Err(RequestError {
-            kind: ErrorKind::Invalid,
-            message: "extraction point is not a directory".to_owned(),
-        });
-        agent.send(&Event::Reply { id, result });
-    });
+    let result = sent(
+        io::Cursor::new(vec![b'x'; 4096]).chain(reader),
+        async |agent, id| {
+            let result = Err(RequestError {
+                kind: ErrorKind::Invalid,
+                message: "extraction point is not a directory".to_owned(),
+            });
+            agent.send(&Event::Reply { id, result });
+        },
+    );
     let sent = result.await.unwrap();
     assert!(sent.reply.is_err() && sent.bytes.is_none());
     drop(_writer);
@@ -169,5 +178,11 @@ async fn a_source_that_breaks_off_is_an_error() {
         }
     }
     let result = sent(io::Cursor::new(vec![b'x'; 4096]).chain(Broken), async |_, _| {});
-    assert!(result.await.unwrap_err().to_string().contains("the client is gone"));
+    assert!(
+        result
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("the client is gone")
+    );
 }

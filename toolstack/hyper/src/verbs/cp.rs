@@ -48,8 +48,12 @@ impl Args {
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
     match (split(&args.source), split(&args.destination)) {
         ((Some(_), _), (Some(_), _)) => bail!("copying between containers is not supported"),
-        ((Some(container), source), (None, destination)) => from(client, &args, container, source, destination).await?,
-        ((None, source), (Some(container), destination)) => to(client, &args, container, source, destination).await?,
+        ((Some(container), source), (None, destination)) => {
+            from(client, &args, container, source, destination).await?
+        }
+        ((None, source), (Some(container), destination)) => {
+            to(client, &args, container, source, destination).await?
+        }
         ((None, _), (None, _)) => bail!("must specify at least one container source"),
     }
     Ok(0)
@@ -111,7 +115,10 @@ async fn to(client: &Client, args: &Args, container: &str, source: &str, destina
         ..End::default()
     };
     let mut found = stat(client, container, destination).await;
-    if let Ok(Status { target: Some(target), .. }) = &mut found {
+    if let Ok(Status {
+        target: Some(target), ..
+    }) = &mut found
+    {
         let target = absolute(destination, std::mem::take(target));
         found = stat(client, container, &target).await;
         end.path = target.into_bytes();
@@ -119,7 +126,9 @@ async fn to(client: &Client, args: &Args, container: &str, source: &str, destina
     // What is not there may be made: its directory says so.
     if let Ok(found) = &found {
         if found.is_device {
-            bail!("destination \"{container}:{destination}\" must be a directory or a regular file: got a device");
+            bail!(
+                "destination \"{container}:{destination}\" must be a directory or a regular file: got a device"
+            );
         }
         (end.exists, end.is_directory) = (true, found.is_directory);
     }
@@ -165,7 +174,9 @@ async fn from(client: &Client, args: &Args, container: &str, source: &str, desti
         ..End::default()
     };
     if args.follow_link
-        && let Ok(Status { target: Some(target), .. }) = stat(client, container, source).await
+        && let Ok(Status {
+            target: Some(target), ..
+        }) = stat(client, container, source).await
     {
         let target = absolute(source, target);
         (end.path, end.rebase) = copy::follow(source.as_bytes(), target.into_bytes());

@@ -16,7 +16,9 @@ pub struct Args {
 }
 
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
-    let changes = client.get(Target::container(&args.container).push("changes")).await?;
+    let changes = client
+        .get(Target::container(&args.container).push("changes"))
+        .await?;
     for change in changes.as_array().into_iter().flatten() {
         let kind = match change.get("Kind").and_then(Value::as_u64) {
             Some(0) => "C",

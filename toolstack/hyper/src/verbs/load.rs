@@ -5,8 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use rustix::termios::isatty;
 use hyper::Method;
+use rustix::termios::isatty;
 
 use crate::client::Client;
 use crate::json_lines::JsonLines;

@@ -149,12 +149,18 @@ mod tests {
             shown("/etc/passwd"),
             json!({ "name": "passwd", "size": 7, "mode": 0o600, "mtime": "2023-11-14T22:13:20.005Z", "linkTarget": "" })
         );
-        assert_eq!((&shown("/")["name"], &shown("/a/")["name"]), (&json!("/"), &json!("a")));
+        assert_eq!(
+            (&shown("/")["name"], &shown("/a/")["name"]),
+            (&json!("/"), &json!("a"))
+        );
     }
 
     #[test]
     fn changes_have_numbers() {
-        let change = |kind, path: &[u8]| Change { kind, path: path.to_vec() };
+        let change = |kind, path: &[u8]| Change {
+            kind,
+            path: path.to_vec(),
+        };
         assert_eq!(changes_json(&[]), Value::Null);
         assert_eq!(
             changes_json(&[
