@@ -124,13 +124,12 @@ async fn open(cx: &Arc<Context>, shared: &Arc<Shared>, cancel: &CancellationToke
     let mut plan = cx.full_plan(&shared.record(), Uuid::new_v4()).await?;
     plan.memory_mib = MEMORY_MIB;
     plan.vcpus = 1;
-    boot::build(cx, shared, &plan, cancel, async |guest| {
-        let (session, events) = boot::connect(guest.as_ref(), &plan).await?;
-        Ok(Visit {
-            guest,
-            session,
-            events,
-        })
+    let guest = boot::build(cx, shared, &plan).await?;
+    let connect = boot::connect(guest.as_ref(), &plan);
+    let (session, events) = boot::started(cx, shared, guest.as_ref(), cancel, connect).await?;
+    Ok(Visit {
+        guest,
+        session,
+        events,
     })
-    .await
 }
