@@ -49,10 +49,9 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
-    build(&cx, &shared, &plan, &cancel, |guest| {
-        begin(&cx, &shared, guest, &plan)
-    })
-    .await
+    let guest = build(&cx, &shared, &plan).await?;
+    let start = begin(&cx, &shared, Arc::clone(&guest), &plan);
+    started(&cx, &shared, guest.as_ref(), &cancel, start).await
 }
 
 /// The record of a container whose guest is gone.
@@ -63,32 +62,35 @@ pub fn forget(cx: &Context, shared: &Shared) {
     });
 }
 
-/// Builds a guest, starts it, and does what there is to begin with. Nothing is left of it on failure.
-pub async fn build<T, B: Future<Output = Result<T, Error>>>(
-    cx: &Arc<Context>,
-    shared: &Arc<Shared>,
-    plan: &Plan,
-    cancel: &CancellationToken,
-    begin: impl FnOnce(Arc<dyn Guest>) -> B,
-) -> Result<T, Error> {
+/// Builds a guest that the record knows from before it is there. Nothing is left of it on failure.
+pub async fn build(cx: &Context, shared: &Shared, plan: &Plan) -> Result<Arc<dyn Guest>, Error> {
     // Whoever finds this record later knows what to look for.
     shared.update(cx, |record| record.state.guest = Some(plan.uuid))?;
-    let guest = cx
-        .hypervisor
-        .build(plan)
-        .await
-        .inspect_err(|_| forget(cx, shared))?;
+    let built = cx.hypervisor.build(plan).await;
+    let guest = built.inspect_err(|_| forget(cx, shared))?;
     let domid = guest.domid();
     shared.note(cx, |record| record.state.domid = Some(domid));
-    let started = async {
+    Ok(guest)
+}
+
+/// Lets a guest run, and does what there is to begin with. Nothing is left of it on failure.
+pub async fn started<T>(
+    cx: &Context,
+    shared: &Shared,
+    guest: &dyn Guest,
+    cancel: &CancellationToken,
+    begin: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let start = async {
         guest.unpause().await?;
-        begin(Arc::clone(&guest)).await
+        begin.await
     };
-    match watched(cx, guest.as_ref(), cancel, started).await {
+    match watched(cx, guest, cancel, start).await {
         Ok(begun) => Ok(begun),
         Err(error) => {
-            tracing::debug!(container = %plan.name, domid, %error, "start failed");
-            report(&plan.name, guest.destroy().await);
+            let (name, domid) = (shared.with(|record| record.name.clone()), guest.domid());
+            tracing::debug!(container = %name, domid, %error, "start failed");
+            report(&name, guest.destroy().await);
             forget(cx, shared);
             Err(error)
         }

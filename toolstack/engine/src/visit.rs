@@ -9,7 +9,6 @@ use crate::container::{Reply, Shared};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hypervisor::Guest;
-use crate::plan::Plan;
 use crate::session::{Session, SessionEvent};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -125,11 +124,9 @@ async fn open(cx: &Arc<Context>, shared: &Arc<Shared>, cancel: &CancellationToke
     let mut plan = cx.full_plan(&shared.record(), Uuid::new_v4()).await?;
     plan.memory_mib = MEMORY_MIB;
     plan.vcpus = 1;
-    boot::build(cx, shared, &plan, cancel, |guest| connect(guest, &plan)).await
-}
-
-async fn connect(guest: Arc<dyn Guest>, plan: &Plan) -> Result<Visit, Error> {
-    let (session, events) = boot::connect(guest.as_ref(), plan).await?;
+    let guest = boot::build(cx, shared, &plan).await?;
+    let connect = boot::connect(guest.as_ref(), &plan);
+    let (session, events) = boot::started(cx, shared, guest.as_ref(), cancel, connect).await?;
     Ok(Visit {
         guest,
         session,
