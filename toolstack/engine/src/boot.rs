@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::hypervisor::{Ended, Guest};
 use crate::log::LogWriter;
 use crate::plan::{FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
+use crate::records::{Entry, Operation};
 use crate::session::{Output, Session, SessionEvent, refused};
 use crate::stdio::{Source, pump_input};
 use guest_protocol::message::{ExitStatus, GuestState, ProcessId, ReplyBody, RequestBody};
@@ -36,6 +37,8 @@ pub struct Booted {
     pub foreign: BTreeSet<ProcessId>,
     /// The process ended while nobody looked.
     pub exited: Option<ExitStatus>,
+    /// The start, to be ended with the record that it runs.
+    pub operation: Option<Entry>,
 }
 
 /// Builds a container's guest and starts its process in it. Nothing is left of the guest on failure.
@@ -50,9 +53,18 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
     // Whoever finds this record later knows what to look for.
-    shared.update(&cx, |record| record.state.guest = Some(uuid))?;
+    let operation = shared.update_and(
+        &cx,
+        |record| record.state.guest = Some(uuid),
+        |on_disk| {
+            on_disk.begin(&Operation::Start {
+                container: record.id.clone(),
+                guest: uuid,
+            })
+        },
+    )?;
     let forget = || {
-        shared.note(&cx, |record| {
+        shared.note_end(&cx, Some(operation), |record| {
             record.state.guest = None;
             record.state.domid = None;
         });
@@ -71,7 +83,10 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
         begin(&cx, &shared, Arc::clone(&guest), &plan).await
     };
     match watched(&cx, guest.as_ref(), &cancel, started).await {
-        Ok(booted) => Ok(booted),
+        Ok(booted) => Ok(Booted {
+            operation: Some(operation),
+            ..booted
+        }),
         Err(error) => {
             tracing::debug!(container = %record.name, domid, %error, "start failed");
             report(&record.name, guest.destroy().await);
@@ -149,6 +164,7 @@ async fn begin(
         pumps,
         foreign: BTreeSet::new(),
         exited: None,
+        operation: None,
     })
 }
 
@@ -295,6 +311,7 @@ fn resume(
             .map(|process| process.process)
             .collect(),
         exited: process.exited.clone(),
+        operation: None,
     })
 }
 

@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exec::Execs;
 use crate::log::Progress;
+use crate::records::{Change, Entry};
 use crate::session::Session;
 use crate::state::Container;
 use crate::stdio::Hub;
@@ -118,20 +119,43 @@ impl Shared {
 
     /// Changes the record, on disk first.
     pub fn update(&self, cx: &Context, change: impl FnOnce(&mut Container)) -> Result<(), Error> {
+        self.update_and(cx, change, |_| Ok(()))
+    }
+
+    /// The same with more that belongs to the change.
+    pub fn update_and<T>(
+        &self,
+        cx: &Context,
+        change: impl FnOnce(&mut Container),
+        more: impl FnOnce(&Change<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut record = lock(&self.record);
         let mut changed = record.clone();
         change(&mut changed);
-        cx.records.put(&changed)?;
+        let result = cx.records.change(|on_disk| {
+            on_disk.put(&changed)?;
+            more(on_disk)
+        })?;
         *record = changed;
-        Ok(())
+        Ok(result)
     }
 
-    /// The same for facts: they hold though they cannot be written, and are written with the next change.
+    /// The same for facts: they hold though they cannot be written, and are written as soon as they can be.
     pub fn note(&self, cx: &Context, change: impl FnOnce(&mut Container)) {
+        self.note_end(cx, None, change);
+    }
+
+    /// A fact that is also the end of an operation.
+    pub fn note_end(&self, cx: &Context, operation: Option<Entry>, change: impl FnOnce(&mut Container)) {
         let mut record = lock(&self.record);
         change(&mut record);
-        if let Err(error) = cx.records.put(&record) {
-            tracing::error!(container = %record.name, %error, "the record cannot be written");
+        let written = cx.records.change(|on_disk| {
+            on_disk.put(&record)?;
+            operation.map_or(Ok(()), |operation| on_disk.finish(operation))
+        });
+        if let Err(error) = written {
+            tracing::error!(container = %record.name, %error, "a fact is kept in memory until it can be written");
+            cx.unwritten.add(&self.id, operation);
         }
     }
 

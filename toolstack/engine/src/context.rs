@@ -7,6 +7,7 @@ use crate::hypervisor::Hypervisor;
 use crate::plan::{Defaults, Plan};
 use crate::records::Records;
 use crate::state::Container;
+use crate::unwritten::Unwritten;
 use images::{RootDisk, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ pub struct Context {
     pub hypervisor: Box<dyn Hypervisor>,
     pub images: Arc<Store>,
     pub records: Records,
+    pub unwritten: Unwritten,
     pub config: EngineConfig,
     /// The empty disk that each container's is cloned from.
     pub template: PathBuf,

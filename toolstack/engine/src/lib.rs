@@ -5,7 +5,7 @@
 //!   container    one task owns each container and its guest               (container.rs, guest.rs)
 //!   session      the conversation with a guest's agent over its link      (session.rs)
 //!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log.rs)
-//!   records      what must survive, in SQLite                             (records.rs)
+//!   records      what must survive, in SQLite                             (records/)
 //!   hypervisor   all the engine knows of Xen, as a trait                  (hypervisor.rs, xen_host.rs)
 //! ```
 #![forbid(unsafe_code)]
@@ -30,6 +30,7 @@ mod spec;
 mod state;
 mod stdio;
 mod task;
+mod unwritten;
 mod xen_host;
 
 pub use engine::{

@@ -1,8 +1,9 @@
 //! What a new engine makes of what an earlier one left: guests that run are taken over, the rest is cleaned up.
 
-use crate::container::Shared;
+use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::records::{Entry, Operation};
 use crate::state::{Container, Status};
 use crate::task::{self, Task};
 use chrono::Utc;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 pub async fn restore(cx: &Arc<Context>) -> Result<(), Error> {
     let records = cx.records.all()?;
+    let journal = cx.records.journal()?;
     let guests: BTreeMap<Uuid, u32> = cx
         .hypervisor
         .guests()
@@ -24,7 +26,31 @@ pub async fn restore(cx: &Arc<Context>) -> Result<(), Error> {
     for record in records {
         one(cx, record, &guests).await;
     }
+    for (entry, operation) in journal {
+        conclude(cx, entry, &operation).await?;
+    }
     Ok(())
+}
+
+/// What is left to do of an operation that was cut off, after all containers are as they should be.
+async fn conclude(cx: &Arc<Context>, entry: Entry, operation: &Operation) -> Result<(), Error> {
+    tracing::info!(?operation, "an operation was cut off");
+    match operation {
+        // Folder and guest are gone already: there is no record that says otherwise.
+        Operation::Create { .. } | Operation::Start { .. } => {}
+        Operation::Restart { container } => {
+            let shared = cx.containers().get(container).cloned();
+            if let Some(shared) = shared
+                && let Err(error) = shared.ask(Command::Start).await
+            {
+                tracing::error!(%container, %error, "a restart that was cut off");
+            }
+        }
+        // Still there: it is tried again by whoever asks, or at the next start.
+        Operation::Remove { container } if cx.containers().contains_key(container) => return Ok(()),
+        Operation::Remove { .. } => {}
+    }
+    cx.records.finish(entry)
 }
 
 /// Folders of containers that were never recorded, or were removed but for the folder.
@@ -114,7 +140,7 @@ async fn one(cx: &Arc<Context>, record: Container, guests: &BTreeMap<Uuid, u32>)
     }
     settle(cx, &shared, was_up);
     if shared
-        .with(|record| record.state.status == Status::Removing || (was_up && record.config.host.auto_remove))
+        .with(|record| matches!(record.state.status, Status::Removing | Status::Dead) || (was_up && record.config.host.auto_remove))
     {
         if let Err(error) = task::erase(cx, &shared).await {
             tracing::error!(container = %shared.id, %error, "a container cannot be removed");

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::plan::Plan;
 use crate::records::Records;
 use crate::state::{Container, Status};
+use crate::unwritten::{self, Unwritten};
 use crate::xen_host::XenHost;
 use crate::{disks, names, records, restore};
 use images::{Credentials, Image, Name, Progress, Removed, Store, Verified};
@@ -68,12 +69,14 @@ impl Engine {
             hypervisor,
             images: Store::open(&state_dir.join("images"))?,
             records: Records::open(&state_dir.join("hyper.db"))?,
+            unwritten: Unwritten::default(),
             config,
             template,
             events: broadcast::Sender::new(EVENTS),
             containers: Mutex::default(),
             closing: CancellationToken::new(),
         });
+        tokio::spawn(unwritten::write(Arc::clone(&cx)));
         restore::restore(&cx).await?;
         Ok(Self {
             cx,

@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::Ended;
 use crate::plan::FIRST_PROCESS;
+use crate::records::Operation;
 use crate::session::SessionEvent;
 use crate::state::Status;
 use crate::stdio;
@@ -200,21 +201,41 @@ async fn close(hub: &stdio::Hub, pumps: Vec<JoinHandle<()>>) {
 pub async fn erase(cx: &Arc<Context>, shared: &Arc<Shared>) -> Result<(), Error> {
     // Not refused when it cannot be written: on a full disk removing is what helps.
     shared.note(cx, |record| record.state.status = Status::Removing);
-    let folder = shared.folder(cx);
-    match tokio::fs::remove_dir_all(&folder).await {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::from_source(
-                ErrorKind::Failed,
-                &format!("cannot remove {}", folder.display()),
-                &error,
-            ));
+    let operation = cx
+        .records
+        .begin(&Operation::Remove {
+            container: shared.id.clone(),
+        })
+        .ok();
+    let erased = erase_files(cx, shared).await.and_then(|()| {
+        cx.records.change(|on_disk| {
+            on_disk.remove(&shared.id)?;
+            operation.map_or(Ok(()), |operation| on_disk.finish(operation))
+        })
+    });
+    if let Err(error) = erased {
+        // Its state says what is left to do.
+        if let Some(operation) = operation {
+            let _ = cx.records.finish(operation);
         }
-        _ => {}
+        return Err(error);
     }
-    cx.records.remove(&shared.id)?;
+    cx.unwritten.forget(&shared.id);
     cx.containers().remove(&shared.id);
     shared.tell(cx, "destroy", &[]);
     shared.renew_hub().close();
     shared.life.send_modify(|life| life.removed = true);
     Ok(())
+}
+
+async fn erase_files(cx: &Context, shared: &Shared) -> Result<(), Error> {
+    let folder = shared.folder(cx);
+    match tokio::fs::remove_dir_all(&folder).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::from_source(
+            ErrorKind::Failed,
+            &format!("cannot remove {}", folder.display()),
+            &error,
+        )),
+        _ => Ok(()),
+    }
 }

@@ -294,7 +294,7 @@ impl Task {
         let ended = tokio::spawn(async move { guest.ended().await });
         self.shared.set_session(Some(booted.session.clone()));
         let (domid, pid) = (booted.guest.domid(), booted.pid);
-        self.shared.note(&self.cx, |record| {
+        self.shared.note_end(&self.cx, booted.operation, |record| {
             let state = &mut record.state;
             state.domid = Some(domid);
             state.pid = pid;
