@@ -1,5 +1,6 @@
 //! What an image says about how to run it.
 
+use crate::healthcheck::{self, Healthcheck};
 use oci_spec::image::ImageConfiguration;
 use std::collections::BTreeMap;
 
@@ -15,6 +16,8 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
     pub exposed_ports: Vec<String>,
     pub volumes: Vec<String>,
+    /// Docker's, of which the OCI's format says nothing.
+    pub healthcheck: Option<Healthcheck>,
 }
 
 impl From<&ImageConfiguration> for ImageConfig {
@@ -32,6 +35,17 @@ impl From<&ImageConfiguration> for ImageConfig {
             labels: config.labels().clone().unwrap_or_default().into_iter().collect(),
             exposed_ports: config.exposed_ports().clone().unwrap_or_default(),
             volumes: config.volumes().clone().unwrap_or_default(),
+            healthcheck: None,
+        }
+    }
+}
+
+impl ImageConfig {
+    /// Of a config and its bytes, which say more than the OCI's format knows.
+    pub fn read(configuration: &ImageConfiguration, bytes: &[u8]) -> Self {
+        Self {
+            healthcheck: healthcheck::of_config(bytes),
+            ..Self::from(configuration)
         }
     }
 }

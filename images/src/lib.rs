@@ -12,6 +12,7 @@ mod entries;
 mod erofs;
 mod error;
 mod forms;
+mod healthcheck;
 mod import;
 mod layer;
 mod load;
@@ -30,6 +31,7 @@ mod verify;
 
 pub use config::ImageConfig;
 pub use error::Error;
+pub use healthcheck::Healthcheck;
 pub use import::fetch;
 pub use load::{Loaded, Report};
 pub use local::AddedLayer;

@@ -362,14 +362,15 @@ impl Store {
     }
 
     fn load(&self, record: Record) -> Result<Image, Error> {
-        let configuration = self.configuration(&record.id)?;
+        let document = self.document(&record.id)?;
+        let configuration = parse_configuration(&document, &record.id)?;
         let mut layer_bytes = Vec::new();
         for diff_id in configuration.rootfs().diff_ids() {
             let path = self.layer(diff_id)?;
             layer_bytes.push(fs::metadata(&path).map_err(Error::read(&path))?.len());
         }
         Ok(Image {
-            config: ImageConfig::from(&configuration),
+            config: ImageConfig::read(&configuration, &document),
             configuration,
             id: record.id,
             manifest: record.manifest,

@@ -1,13 +1,16 @@
 //! A guest's beginning and end: from a plan to a process that runs, and from there to nothing.
 
+use crate::console;
 use crate::container::Shared;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::fault;
 use crate::hypervisor::{Ended, Guest};
 use crate::log::LogWriter;
 use crate::plan::{FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
 use crate::records::{Entry, Operation};
 use crate::session::{Output, Session, SessionEvent, refused};
+use crate::state::Status;
 use crate::stdio::{Source, pump_input};
 use guest_protocol::message::{ExitStatus, GuestState, ProcessId, ReplyBody, RequestBody};
 use std::collections::BTreeSet;
@@ -63,6 +66,7 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             })
         },
     )?;
+    fault::point("start.begun");
     let forget = || {
         shared.note_end(&cx, Some(operation), |record| {
             record.state.guest = None;
@@ -78,6 +82,7 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
     };
     let domid = guest.domid();
     shared.note(&cx, |record| record.state.domid = Some(domid));
+    fault::point("start.built");
     let started = async {
         guest.unpause().await?;
         begin(&cx, &shared, Arc::clone(&guest), &plan).await
@@ -250,15 +255,26 @@ pub async fn adopt(
     cancel: CancellationToken,
 ) -> Result<Booted, Error> {
     let taken = async {
+        // One that stands still cannot say how it stands. Whether it does is Xen's word, since the last daemon may have
+        // died between pausing it and writing so.
+        let paused = guest.is_paused().await?;
+        if paused {
+            guest.unpause().await?;
+        }
         let (session, events) = Session::open(guest.link().await?);
         let state = session.hello().await.map_err(|error| guest_error(&error))?;
+        if paused {
+            guest.pause().await?;
+        }
+        let status = if paused { Status::Paused } else { Status::Running };
+        shared.note(&cx, |record| record.state.status = status);
         resume(&cx, &shared, Arc::clone(&guest), &plan, session, events, &state)
     };
     watched(&cx, guest.as_ref(), &cancel, taken).await
 }
 
 fn resume(
-    cx: &Context,
+    cx: &Arc<Context>,
     shared: &Arc<Shared>,
     guest: Arc<dyn Guest>,
     plan: &Plan,
@@ -291,32 +307,29 @@ fn resume(
     }
     let pumps = pumps(cx, shared, Some(stdout), stderr)?;
     kernel_log(cx, shared, &session, false);
+    let foreign = shared.execs.resume(cx, &session, state);
     session.settled();
-    let others = state
-        .processes
-        .iter()
-        .filter(|process| process.process != FIRST_PROCESS);
-    for process in others.clone().filter(|process| process.exited.is_some()) {
-        let (session, process) = (session.clone(), process.process);
-        tokio::spawn(async move { session.request(RequestBody::Forget { process }).await });
-    }
     Ok(Booted {
         guest,
         session,
         events,
         pid: process.pid,
         pumps,
-        foreign: others
-            .filter(|process| process.exited.is_none())
-            .map(|process| process.process)
-            .collect(),
+        foreign,
         exited: process.exited.clone(),
         operation: None,
     })
 }
 
 /// Ends a guest, after it has written its disk when `clean`.
-pub async fn end(name: String, guest: Arc<dyn Guest>, session: Session, clean: bool) {
+pub async fn end(
+    cx: Arc<Context>,
+    shared: Arc<Shared>,
+    guest: Arc<dyn Guest>,
+    session: Session,
+    clean: bool,
+) {
+    let name = shared.with(|record| record.name.clone());
     if clean {
         let asked = tokio::time::timeout(SHUTDOWN_TIMEOUT, session.request(RequestBody::Shutdown)).await;
         match asked {
@@ -334,7 +347,32 @@ pub async fn end(name: String, guest: Arc<dyn Guest>, session: Session, clean: b
     {
         tracing::error!(container = %name, "the guest's link does not end");
     }
+    if !clean {
+        last_words(&cx, &shared, guest.as_ref()).await;
+    }
+    fault::point("exit.ending");
     report(&name, guest.destroy().await);
+}
+
+/// What a guest whose agent could not tell it any more has written to its console goes to `console.log`: how a kernel
+/// died, for one.
+async fn last_words(cx: &Context, shared: &Shared, guest: &dyn Guest) {
+    let bytes = match guest.console().await {
+        Ok(bytes) => bytes,
+        Err(error) => return tracing::debug!(%error, "no console"),
+    };
+    let path = shared.folder(cx).join("console.log");
+    let known = tokio::fs::read(&path).await.unwrap_or_default();
+    let new = console::after(&known, &bytes);
+    let written = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(&new));
+    match written {
+        Ok(()) => shared.console_sender().send_modify(|progress| progress.writes += 1),
+        Err(error) => tracing::error!(%error, path = %path.display(), "the guest's last words are not kept"),
+    }
 }
 
 fn report(name: &str, errors: Vec<Error>) {

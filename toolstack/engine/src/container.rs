@@ -33,35 +33,39 @@ pub struct Life {
     pub removed: bool,
 }
 
-pub type Reply<T> = oneshot::Sender<Result<T, Error>>;
+pub type Reply = oneshot::Sender<Result<bool, Error>>;
 
-/// What is asked of a container's task.
+/// What is asked of a container's task. The answer is `false` when it was so already.
+#[derive(Debug)]
 pub enum Command {
-    Start(Reply<bool>),
+    Start,
     Stop {
         signal: Option<i32>,
         /// `None` inside never kills.
         timeout: Option<Option<Duration>>,
-        reply: Reply<bool>,
+    },
+    Restart {
+        signal: Option<i32>,
+        timeout: Option<Option<Duration>>,
     },
     Kill {
         signal: i32,
-        reply: Reply<()>,
     },
-    Pause(Reply<()>),
-    Unpause(Reply<()>),
+    Pause,
+    Unpause,
     /// Its record has a new name.
-    Renamed(Reply<()>),
+    Renamed,
     Remove {
         force: bool,
-        reply: Reply<()>,
     },
 }
+
+pub type Commands = mpsc::UnboundedReceiver<(Command, Reply)>;
 
 pub struct Shared {
     pub id: String,
     record: Mutex<Container>,
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<(Command, Reply)>,
     /// Of the run that is on, or else of the next.
     hub: Mutex<Arc<Hub>>,
     session: Mutex<Option<Session>>,
@@ -91,7 +95,7 @@ fn new_hub(record: &Container) -> Arc<Hub> {
 }
 
 impl Shared {
-    pub fn new(record: Container) -> (Arc<Self>, mpsc::UnboundedReceiver<Command>) {
+    pub fn new(record: Container) -> (Arc<Self>, Commands) {
         let (commands, receiver) = mpsc::unbounded_channel();
         let shared = Self {
             id: record.id.clone(),
@@ -159,10 +163,11 @@ impl Shared {
         }
     }
 
-    pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
+    /// `false`: it was so already.
+    pub async fn ask(&self, command: Command) -> Result<bool, Error> {
         let (reply, answer) = oneshot::channel();
         let gone = || Error::not_found(format!("No such container: {}", self.id));
-        self.commands.send(command(reply)).map_err(|_| gone())?;
+        self.commands.send((command, reply)).map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 

@@ -89,6 +89,9 @@ pub trait Guest: Send + Sync {
     fn domid(&self) -> u32;
     async fn unpause(&self) -> Result<(), Error>;
     async fn pause(&self) -> Result<(), Error>;
+    async fn is_paused(&self) -> Result<bool, Error>;
+    /// The last it has written to its console, as it stands there: bytes of the guest.
+    async fn console(&self) -> Result<Vec<u8>, Error>;
     /// Changes the name by which others know it.
     async fn rename(&self, name: &str) -> Result<(), Error>;
     /// Waits until it no longer runs.

@@ -3,6 +3,8 @@
 //! ```text
 //!   engine       the facade: containers by name, execs, images            (engine.rs)
 //!   container    one task owns each container and its guest               (container.rs, guest.rs)
+//!   fault        where tests have the daemon killed                        (fault.rs)
+//!   health       whether a container does its work                          (health/)
 //!   session      the conversation with a guest's agent over its link      (session.rs)
 //!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log.rs)
 //!   records      what must survive, in SQLite                             (records/)
@@ -11,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod console;
 mod container;
 mod context;
 mod devices;
@@ -18,6 +21,9 @@ mod disks;
 mod engine;
 mod error;
 mod exec;
+mod exec_records;
+mod fault;
+mod health;
 mod hypervisor;
 mod log;
 mod names;
@@ -39,6 +45,7 @@ pub use engine::{
 };
 pub use error::{Error, ErrorKind};
 pub use guest_protocol::message::WindowSize;
+pub use health::{Health, HealthStatus, Probe};
 pub use hypervisor::{GuestType, HostInfo, MemoryInfo};
 pub use images;
 pub use log::{LogEntry, LogOptions};

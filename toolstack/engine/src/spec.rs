@@ -1,7 +1,7 @@
 //! What a container is asked to be, and what it is once image and request are put together.
 
 use crate::hypervisor::GuestType;
-use images::ImageConfig;
+use images::{Healthcheck, ImageConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,6 +31,7 @@ pub struct CreateRequest {
     pub attach_stdin: bool,
     pub attach_stdout: bool,
     pub attach_stderr: bool,
+    pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
 
@@ -108,6 +109,7 @@ pub struct Config {
     pub attach_stderr: bool,
     pub exposed_ports: Vec<String>,
     pub volumes: Vec<String>,
+    pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
 
@@ -149,6 +151,10 @@ impl Config {
             attach_stderr: request.attach_stderr,
             exposed_ports: image.exposed_ports.clone(),
             volumes: image.volumes.clone(),
+            healthcheck: match request.healthcheck {
+                Some(own) => Some(own.over(image.healthcheck.as_ref())),
+                None => image.healthcheck.clone(),
+            },
             host: request.host,
         }
     }

@@ -183,6 +183,16 @@ impl Guest for XenGuest {
         self.domain.pause().await.map_err(|error| other("", &error))
     }
 
+    async fn is_paused(&self) -> Result<bool, Error> {
+        self.domain.is_paused().await.map_err(|error| other("", &error))
+    }
+
+    async fn console(&self) -> Result<Vec<u8>, Error> {
+        self.domain
+            .console()
+            .map_err(|error| other("cannot read the console", &error))
+    }
+
     async fn rename(&self, name: &str) -> Result<(), Error> {
         self.domain
             .rename(name)

@@ -7,6 +7,7 @@
 mod acpi;
 mod block_device;
 mod calls;
+mod console;
 mod device;
 mod domain;
 mod event_channel;

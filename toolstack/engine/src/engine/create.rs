@@ -1,17 +1,16 @@
 //! New containers.
 
 use super::{Created, Engine, io_failed};
-use crate::container::{Command, Shared};
+use crate::container::{Commands, Shared};
 use crate::error::{Error, ErrorKind};
 use crate::records::Operation;
 use crate::spec::{Config, CreateRequest};
 use crate::state::{Container, State};
 use crate::task::Task;
-use crate::{disks, names, plan, records};
+use crate::{disks, fault, names, plan, records};
 use chrono::Utc;
 use std::fs;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 impl Engine {
     pub async fn create(&self, name: Option<&str>, request: CreateRequest) -> Result<Created, Error> {
@@ -52,7 +51,7 @@ impl Engine {
         name: Option<&str>,
         image_id: String,
         config: Config,
-    ) -> Result<(Arc<Shared>, mpsc::UnboundedReceiver<Command>), Error> {
+    ) -> Result<(Arc<Shared>, Commands), Error> {
         let mut containers = self.cx.containers();
         let holder = |name: &str| {
             containers
@@ -84,7 +83,9 @@ impl Engine {
         let operation = self.cx.records.begin(&Operation::Create {
             container: shared.id.clone(),
         })?;
+        fault::point("create.begun");
         let made = self.make_disk(shared).await.and_then(|()| {
+            fault::point("create.made");
             shared.update_and(&self.cx, |_| {}, |on_disk| on_disk.finish(operation))
         });
         if made.is_err() {

@@ -14,7 +14,7 @@ use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::plan::Plan;
-use crate::records::Records;
+use crate::records::{Operation, Records};
 use crate::state::{Container, Status};
 use crate::unwritten::{self, Unwritten};
 use crate::xen_host::XenHost;
@@ -174,13 +174,7 @@ impl Engine {
         timeout: Option<Option<Duration>>,
     ) -> Result<bool, Error> {
         let shared = self.shared(text)?;
-        let stopped = shared
-            .ask(|reply| Command::Stop {
-                signal,
-                timeout,
-                reply,
-            })
-            .await?;
+        let stopped = shared.ask(Command::Stop { signal, timeout }).await?;
         if stopped {
             shared.tell(&self.cx, "stop", &[]);
         }
@@ -193,25 +187,31 @@ impl Engine {
         signal: Option<i32>,
         timeout: Option<Option<Duration>>,
     ) -> Result<(), Error> {
-        self.stop(text, signal, timeout).await?;
-        self.start(text).await?;
-        self.shared(text)?.tell(&self.cx, "restart", &[]);
+        let shared = self.shared(text)?;
+        let operation = self.cx.records.begin(&Operation::Restart {
+            container: shared.id.clone(),
+        })?;
+        let restarted = shared.ask(Command::Restart { signal, timeout }).await;
+        // One that cannot be written is done once more at the next start.
+        let _ = self.cx.records.finish(operation);
+        restarted?;
+        shared.tell(&self.cx, "restart", &[]);
         Ok(())
     }
 
     pub async fn kill(&self, text: &str, signal: i32) -> Result<(), Error> {
         let shared = self.shared(text)?;
-        shared.ask(|reply| Command::Kill { signal, reply }).await?;
+        shared.ask(Command::Kill { signal }).await?;
         shared.tell(&self.cx, "kill", &[("signal", signal.to_string())]);
         Ok(())
     }
 
     pub async fn pause(&self, text: &str) -> Result<(), Error> {
-        self.shared(text)?.ask(Command::Pause).await
+        self.shared(text)?.ask(Command::Pause).await.map(drop)
     }
 
     pub async fn unpause(&self, text: &str) -> Result<(), Error> {
-        self.shared(text)?.ask(Command::Unpause).await
+        self.shared(text)?.ask(Command::Unpause).await.map(drop)
     }
 
     pub async fn rename(&self, text: &str, name: &str) -> Result<(), Error> {
@@ -240,15 +240,16 @@ impl Engine {
 
     pub async fn remove(&self, text: &str, force: bool) -> Result<(), Error> {
         self.shared(text)?
-            .ask(|reply| Command::Remove { force, reply })
+            .ask(Command::Remove { force })
             .await
+            .map(drop)
     }
 
     pub fn wait(&self, text: &str, condition: WaitCondition) -> Result<Wait, Error> {
         let shared = self.shared(text)?;
         let life = shared.life.subscribe();
         let state = shared.with(|record| record.state.clone());
-        let now = (condition == WaitCondition::NotRunning && !state.status.is_up()).then(|| WaitResult {
+        let now = (condition == WaitCondition::NotRunning && !state.status.is_running()).then(|| WaitResult {
             exit_code: state.exit_code,
             error: Some(state.error).filter(|error| !error.is_empty()),
         });

@@ -11,7 +11,6 @@
 //! ([`Records::change`]).
 
 mod containers;
-#[allow(dead_code)]
 mod documents;
 mod journal;
 mod schema;
@@ -79,7 +78,6 @@ impl Records {
 
     /// The same for what is of no more use when the host goes down, since it tells of guests that run: the disk is not
     /// waited for.
-    #[allow(dead_code)]
     pub fn change_of_run<T>(
         &self,
         change: impl FnOnce(&Change<'_>) -> Result<T, Error>,
