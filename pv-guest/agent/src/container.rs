@@ -157,9 +157,15 @@ impl Container {
             MountFlags::empty(),
             &options,
         )?;
+        // So that what the kernel kills for want of memory is counted for each.
+        let _ = fs::write(Path::new(CGROUPS).join("cgroup.subtree_control"), "+memory");
         // Without the cgroup file system a container still runs.
         let _ = fs::create_dir(Path::new(CGROUPS).join(&container.spec.id));
         Ok(container)
+    }
+
+    pub fn cgroup(&self) -> PathBuf {
+        Path::new(CGROUPS).join(&self.spec.id)
     }
 
     fn root(&self) -> PathBuf {

@@ -16,6 +16,7 @@ pub mod kmsg;
 mod limits;
 pub mod link;
 mod mounts;
+mod oom;
 mod process;
 mod program;
 mod streams;

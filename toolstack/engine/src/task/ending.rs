@@ -69,15 +69,21 @@ impl Task {
     }
 
     pub(super) async fn guest_ended(&mut self, ended: Ended) {
+        let mut killed = false;
         if let Work::Up(up) = &mut self.work {
             // What it said before counts more than how it went.
             while let Ok(event) = up.events.try_recv() {
-                if let SessionEvent::Exited { process, status } = event
-                    && process == FIRST_PROCESS
-                {
-                    return self.exited(&status).await;
+                match event {
+                    SessionEvent::Exited { process, status } if process == FIRST_PROCESS => {
+                        return self.exited(&status).await;
+                    }
+                    SessionEvent::OutOfMemory => killed = true,
+                    _ => {}
                 }
             }
+        }
+        if killed {
+            self.out_of_memory();
         }
         let why = match ended {
             Ended::Destroyed => "",

@@ -324,8 +324,19 @@ impl Task {
                     self.cut_off(&why).await;
                 }
             }
+            SessionEvent::OutOfMemory => self.out_of_memory(),
             SessionEvent::Broken(why) => self.cut_off(&why).await,
         }
+    }
+
+    /// Docker marks the container, whichever process was killed. A guest may say so as often as it likes: it is recorded
+    /// and told once for each run.
+    fn out_of_memory(&mut self) {
+        if self.shared.with(|record| record.state.oom_killed) {
+            return;
+        }
+        self.shared.note(&self.cx, |record| record.state.oom_killed = true);
+        self.shared.tell(&self.cx, "oom", &[]);
     }
 
     /// A process that is not the container's first ended.

@@ -109,7 +109,7 @@ pub fn no_network(name: &str) -> ApiError {
     ))
 }
 
-pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
+pub fn warnings(host: &Host) -> Vec<String> {
     let number = |value: Option<i64>| value.is_some_and(|value| value > 0);
     let text = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty());
     let blkio = some(&host.blkio_weight_device)
@@ -118,12 +118,6 @@ pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
         || some(&host.blkio_device_read_iops)
         || some(&host.blkio_device_write_iops);
     let log_options = host.log_config.as_ref().and_then(|log| log.config.as_ref());
-    let checked = |test: &Vec<String>| !matches!(test.first().map(String::as_str), None | Some("" | "NONE"));
-    let health = body
-        .healthcheck
-        .as_ref()
-        .and_then(|check| check.test.as_ref())
-        .is_some_and(checked);
     [
         (number(host.memory_reservation), "a soft limit of memory"),
         // Without an own value, clients send twice the memory or -1.
@@ -161,7 +155,6 @@ pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
             log_options.is_some_and(|options| !options.is_empty()),
             "options of the log",
         ),
-        (health, "a health check"),
     ]
     .into_iter()
     .filter(|(asked, _)| *asked)
