@@ -9,13 +9,29 @@ pub struct Healthcheck {
     /// `["NONE"]`, `["CMD", program, …]` or `["CMD-SHELL", command]`.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
-    #[serde(rename = "Interval", deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    #[serde(
+        rename = "Interval",
+        deserialize_with = "or_default",
+        skip_serializing_if = "is_zero"
+    )]
     pub interval_ns: i64,
-    #[serde(rename = "Timeout", deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    #[serde(
+        rename = "Timeout",
+        deserialize_with = "or_default",
+        skip_serializing_if = "is_zero"
+    )]
     pub timeout_ns: i64,
-    #[serde(rename = "StartPeriod", deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    #[serde(
+        rename = "StartPeriod",
+        deserialize_with = "or_default",
+        skip_serializing_if = "is_zero"
+    )]
     pub start_period_ns: i64,
-    #[serde(rename = "StartInterval", deserialize_with = "or_default", skip_serializing_if = "is_zero")]
+    #[serde(
+        rename = "StartInterval",
+        deserialize_with = "or_default",
+        skip_serializing_if = "is_zero"
+    )]
     pub start_interval_ns: i64,
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_zero")]
     pub retries: i64,
@@ -40,7 +56,11 @@ impl Healthcheck {
         let Some(image) = image else { return self };
         let or = |own, other| if own == 0 { other } else { own };
         Self {
-            test: if self.test.is_empty() { image.test.clone() } else { self.test },
+            test: if self.test.is_empty() {
+                image.test.clone()
+            } else {
+                self.test
+            },
             interval_ns: or(self.interval_ns, image.interval_ns),
             timeout_ns: or(self.timeout_ns, image.timeout_ns),
             start_period_ns: or(self.start_period_ns, image.start_period_ns),

@@ -10,15 +10,19 @@ mod exec;
 mod faults;
 mod fidelity;
 mod guest;
+mod health;
 mod hostile;
 mod image;
+mod kills;
 mod lifecycle;
 mod push;
+mod restart;
 mod run;
 mod stdio;
 mod storage;
 mod support;
 mod tty;
+mod xenstore;
 
 fn main() -> std::process::ExitCode {
     let tests = [
@@ -35,7 +39,11 @@ fn main() -> std::process::ExitCode {
         guest::TESTS,
         docker::TESTS,
         errors::TESTS,
+        restart::TESTS,
+        health::TESTS,
+        xenstore::TESTS,
         faults::TESTS,
+        kills::TESTS,
         hostile::TESTS,
     ]
     .concat();

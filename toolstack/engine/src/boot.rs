@@ -370,7 +370,9 @@ async fn last_words(cx: &Context, shared: &Shared, guest: &dyn Guest) {
         .open(&path)
         .and_then(|mut file| file.write_all(&new));
     match written {
-        Ok(()) => shared.console_sender().send_modify(|progress| progress.writes += 1),
+        Ok(()) => shared
+            .console_sender()
+            .send_modify(|progress| progress.writes += 1),
         Err(error) => tracing::error!(%error, path = %path.display(), "the guest's last words are not kept"),
     }
 }

@@ -43,10 +43,7 @@ mod tests {
     fn only_what_is_new_is_given() {
         let known = b"[ 1.0] one\n[ 2.0] two\n";
         let console = b"tail of an old line\r\n[ 2.0] two\r\n[ 3.0] Kernel panic\r\n\x1b[0m[ 4.0] end";
-        assert_eq!(
-            after(known, console),
-            b"[ 3.0] Kernel panic\n[0m[ 4.0] end\n"
-        );
+        assert_eq!(after(known, console), b"[ 3.0] Kernel panic\n[0m[ 4.0] end\n");
         assert_eq!(after(b"", b"a\r\nb"), b"a\nb\n");
         assert_eq!(after(b"other\n", b"a\n"), b"a\n");
         assert_eq!(after(b"a\n", b"a\r\n"), b"");

@@ -141,6 +141,7 @@ impl Shared {
             more(on_disk)
         })?;
         *record = changed;
+        cx.publisher.stands(&record);
         Ok(result)
     }
 
@@ -161,6 +162,7 @@ impl Shared {
             tracing::error!(container = %record.name, %error, "a fact is kept in memory until it can be written");
             cx.unwritten.add(&self.id, operation);
         }
+        cx.publisher.stands(&record);
     }
 
     /// `false`: it was so already.

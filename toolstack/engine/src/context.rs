@@ -5,6 +5,7 @@ use crate::engine::{EngineConfig, Event};
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
 use crate::plan::{Defaults, Plan};
+use crate::published::Publisher;
 use crate::records::Records;
 use crate::state::Container;
 use crate::unwritten::Unwritten;
@@ -21,6 +22,8 @@ pub struct Context {
     pub images: Arc<Store>,
     pub records: Records,
     pub unwritten: Unwritten,
+    /// Says how the containers stand, for everyone on the host.
+    pub publisher: Publisher,
     pub config: EngineConfig,
     /// The empty disk that each container's is cloned from.
     pub template: PathBuf,

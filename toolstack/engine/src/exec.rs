@@ -5,8 +5,8 @@ use crate::context::Context;
 use crate::engine::{Exec, ExecSpec};
 use crate::error::{Error, ErrorKind};
 use crate::exec_records::{self, ExecRecord};
-use crate::names;
 use crate::fault;
+use crate::names;
 use crate::plan::{self, FIRST_EXEC, FIRST_PROCESS};
 use crate::session::{Session, refused};
 use crate::stdio::{Attachment, Hub, Source, pump_input};
@@ -177,7 +177,10 @@ impl Execs {
     /// these. `lost`: what the guest does not know of never ran.
     pub fn resume(&self, cx: &Arc<Context>, session: &Session, state: &GuestState) -> BTreeSet<ProcessId> {
         let mut foreign = BTreeSet::new();
-        let others = state.processes.iter().filter(|process| process.process != FIRST_PROCESS);
+        let others = state
+            .processes
+            .iter()
+            .filter(|process| process.process != FIRST_PROCESS);
         let mut ended = Vec::new();
         let mut entries = self.entries();
         for process in others {
@@ -190,7 +193,11 @@ impl Execs {
                 continue;
             };
             entry.exec.pid = process.pid;
-            entry.pumps = vec![entry.hub.pump(Source::Stdout, session.output(entry.process + 1), None)];
+            entry.pumps = vec![
+                entry
+                    .hub
+                    .pump(Source::Stdout, session.output(entry.process + 1), None),
+            ];
             if !entry.exec.spec.tty {
                 let stderr = session.output(entry.process + 2);
                 entry.pumps.push(entry.hub.pump(Source::Stderr, stderr, None));

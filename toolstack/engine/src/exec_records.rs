@@ -43,7 +43,9 @@ pub fn forget(cx: &Context, id: &str) {
 pub fn all(cx: &Context) -> Result<BTreeMap<String, Vec<(String, ExecRecord)>>, Error> {
     let mut all = BTreeMap::<String, Vec<_>>::new();
     for (id, record) in cx.records.documents::<ExecRecord>(KIND)? {
-        all.entry(record.container.clone()).or_default().push((id, record));
+        all.entry(record.container.clone())
+            .or_default()
+            .push((id, record));
     }
     Ok(all)
 }

@@ -8,6 +8,7 @@
 //!   session      the conversation with a guest's agent over its link      (session.rs)
 //!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log.rs)
 //!   records      what must survive, in SQLite                             (records/)
+//!   published    how the containers stand, in xenstore; and what is asked  (published.rs, requests.rs)
 //!   hypervisor   all the engine knows of Xen, as a trait                  (hypervisor.rs, xen_host.rs)
 //! ```
 #![forbid(unsafe_code)]
@@ -28,7 +29,9 @@ mod hypervisor;
 mod log;
 mod names;
 mod plan;
+mod published;
 mod records;
+mod requests;
 mod restore;
 mod session;
 mod signal;

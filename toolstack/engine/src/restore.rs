@@ -135,6 +135,7 @@ async fn one(
     let ran = record.state.status.is_running();
     let (shared, commands) = Shared::new(record);
     shared.execs.restore(execs);
+    cx.publisher.stands(&shared.record());
     cx.containers().insert(shared.id.clone(), Arc::clone(&shared));
     let plan = match cx.full_plan(&shared.record(), uuid.unwrap_or(Uuid::nil())).await {
         Ok(plan) => Some(plan),
@@ -167,9 +168,10 @@ async fn one(
     }
     settle(cx, &shared, was_up);
     shared.execs.end_all(cx);
-    if shared
-        .with(|record| matches!(record.state.status, Status::Removing | Status::Dead) || (was_up && record.config.host.auto_remove))
-    {
+    if shared.with(|record| {
+        matches!(record.state.status, Status::Removing | Status::Dead)
+            || (was_up && record.config.host.auto_remove)
+    }) {
         if let Err(error) = task::erase(cx, &shared).await {
             tracing::error!(container = %shared.id, %error, "a container cannot be removed");
         } else {
@@ -202,8 +204,12 @@ async fn sweep(cx: &Context, domid: Option<u32>, uuid: Option<Uuid>) -> Vec<Erro
 
 /// The record of a container without a guest.
 fn settle(cx: &Context, shared: &Shared, was_up: bool) {
-    let (had_guest, restarting) =
-        shared.with(|record| (record.state.guest.is_some(), record.state.status == Status::Restarting));
+    let (had_guest, restarting) = shared.with(|record| {
+        (
+            record.state.guest.is_some(),
+            record.state.status == Status::Restarting,
+        )
+    });
     if !was_up && !had_guest && !restarting {
         return;
     }

@@ -62,16 +62,25 @@ fn write_all(cx: &Context) -> bool {
         let shared = cx.containers().get(&id).cloned();
         let operations = cx.unwritten.containers().get(&id).cloned().unwrap_or_default();
         let written = match &shared {
-            Some(shared) => shared.update_and(cx, |_| {}, |on_disk| {
-                operations.iter().try_for_each(|operation| on_disk.finish(*operation))
-            }),
+            Some(shared) => shared.update_and(
+                cx,
+                |_| {},
+                |on_disk| {
+                    operations
+                        .iter()
+                        .try_for_each(|operation| on_disk.finish(*operation))
+                },
+            ),
             None => Ok(()),
         };
         match written {
             Ok(()) => {
                 let mut containers = cx.unwritten.containers();
                 // Unless more has come to it meanwhile.
-                if containers.get(&id).is_some_and(|now| now.len() == operations.len()) {
+                if containers
+                    .get(&id)
+                    .is_some_and(|now| now.len() == operations.len())
+                {
                     containers.remove(&id);
                 }
             }

@@ -18,13 +18,22 @@ pub fn output(grants: &Grants, domid: DomId) -> io::Result<Vec<u8>> {
     let mut page = [0_u8; 4096];
     // SAFETY: the mapping has a page and overlaps nothing of ours. The guest may write meanwhile: the copy is by raw
     // pointers through libc, and what it copies is any bytes.
-    unsafe { libc::memcpy(page.as_mut_ptr().cast(), mapping.start().as_ptr().cast(), page.len()) };
+    unsafe {
+        libc::memcpy(
+            page.as_mut_ptr().cast(),
+            mapping.start().as_ptr().cast(),
+            page.len(),
+        )
+    };
     Ok(unroll(&page))
 }
 
 /// The ring's bytes in the order in which they were written.
 fn unroll(page: &[u8; 4096]) -> Vec<u8> {
-    let word = page[OUT_PROD_AT..].first_chunk::<4>().copied().unwrap_or_default();
+    let word = page[OUT_PROD_AT..]
+        .first_chunk::<4>()
+        .copied()
+        .unwrap_or_default();
     let written = u32::from_le_bytes(word) as usize;
     let ring = &page[OUT_AT..OUT_AT + OUT_BYTES];
     if written < OUT_BYTES {

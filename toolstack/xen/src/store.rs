@@ -212,9 +212,14 @@ impl Store {
 /// A change of one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreChange {
-    Write { path: String, value: String },
+    Write {
+        path: String,
+        value: String,
+    },
     /// With all below it; one that is not there is no error.
-    Remove { path: String },
+    Remove {
+        path: String,
+    },
 }
 
 /// Changes of one node. Several changes may be told as one.
@@ -296,7 +301,9 @@ impl Library {
             let error = io::Error::last_os_error();
             return Err(StoreError::at("change", "in a transaction")(error));
         }
-        let made = changes.iter().try_for_each(|change| self.change(transaction, change));
+        let made = changes
+            .iter()
+            .try_for_each(|change| self.change(transaction, change));
         // SAFETY: the transaction is open, and ends here.
         let ended = unsafe {
             self.functions
@@ -358,7 +365,11 @@ impl Library {
 }
 
 fn done_or_error(done: bool) -> io::Result<()> {
-    if done { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if done {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 impl Drop for Library {

@@ -38,6 +38,7 @@ impl Engine {
         }
         Task::spawn(Arc::clone(&shared), Arc::clone(&self.cx), commands);
         shared.tell(&self.cx, "create", &[]);
+        self.cx.publisher.told().await;
         Ok(Created {
             id,
             warnings: Vec::new(),

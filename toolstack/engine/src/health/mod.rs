@@ -140,7 +140,10 @@ mod tests {
     #[test]
     fn forms_of_a_check() {
         assert_eq!(check(&["CMD", "a", "b"]).unwrap().command, ["a", "b"]);
-        assert_eq!(check(&["CMD-SHELL", "a b"]).unwrap().command, ["/bin/sh", "-c", "a b"]);
+        assert_eq!(
+            check(&["CMD-SHELL", "a b"]).unwrap().command,
+            ["/bin/sh", "-c", "a b"]
+        );
         for none in [&["NONE"][..], &[], &["CMD"], &["CMD-SHELL"], &["x", "y"]] {
             assert_eq!(check(none), None, "{none:?}");
         }

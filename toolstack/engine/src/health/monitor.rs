@@ -110,7 +110,11 @@ async fn probe(cx: &Arc<Context>, shared: &Arc<Shared>, session: &Session, check
                 // The next one does not begin beside it.
                 shared.execs.ended_or_gone(&own.id).await;
             }
-            let said = if text.is_empty() { text } else { format!(": {text}") };
+            let said = if text.is_empty() {
+                text
+            } else {
+                format!(": {text}")
+            };
             ended(
                 -1,
                 format!("Health check exceeded timeout ({}){said}", shown(check.timeout)),

@@ -28,7 +28,6 @@ impl Records {
         })
         .collect()
     }
-
 }
 
 impl Change<'_> {

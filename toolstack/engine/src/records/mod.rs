@@ -78,10 +78,7 @@ impl Records {
 
     /// The same for what is of no more use when the host goes down, since it tells of guests that run: the disk is not
     /// waited for.
-    pub fn change_of_run<T>(
-        &self,
-        change: impl FnOnce(&Change<'_>) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    pub fn change_of_run<T>(&self, change: impl FnOnce(&Change<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let mut connection = self.connection();
         let set = |connection: &Connection, level| {
             connection

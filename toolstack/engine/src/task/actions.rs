@@ -64,11 +64,7 @@ impl Task {
                     self.shared
                         .tell(&self.cx, if pause { "pause" } else { "unpause" }, &[]);
                 }
-                return Some(Happening::Switched {
-                    ticket,
-                    pause,
-                    done,
-                });
+                return Some(Happening::Switched { ticket, pause, done });
             }
             Action::Rename(ticket) => {
                 let answer = match self.rename().await {

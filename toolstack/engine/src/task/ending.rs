@@ -97,7 +97,9 @@ impl Task {
     /// Nothing is left of the guest.
     pub(super) async fn gone(&mut self) {
         let run = {
-            let Work::Ending { over, .. } = &self.work else { return };
+            let Work::Ending { over, .. } = &self.work else {
+                return;
+            };
             let exit_code = over.verdict.code;
             self.shared.with(|record| {
                 let state = &record.state;
@@ -213,6 +215,7 @@ pub async fn erase(cx: &Arc<Context>, shared: &Arc<Shared>) -> Result<(), Error>
     fault::point("remove.done");
     cx.unwritten.forget(&shared.id);
     cx.containers().remove(&shared.id);
+    cx.publisher.gone(&shared.id);
     shared.tell(cx, "destroy", &[]);
     shared.renew_hub().close();
     shared.life.send_modify(|life| life.removed = true);

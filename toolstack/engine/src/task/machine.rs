@@ -60,11 +60,17 @@ pub enum Request {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happening {
     /// The process runs; `paused` when it was taken over so.
-    Booted { paused: bool },
+    Booted {
+        paused: bool,
+    },
     /// Nothing is left of the guest, but for one that was to be taken over: that is being taken down.
-    BootFailed { auto_remove: bool },
+    BootFailed {
+        auto_remove: bool,
+    },
     /// The process ended, and says so itself when `clean`; or the guest did.
-    Ended { clean: bool },
+    Ended {
+        clean: bool,
+    },
     /// The deadline is over.
     Deadline(Next),
     /// Nothing is left of the guest.
@@ -72,8 +78,14 @@ pub enum Happening {
     /// The back-off is over.
     BackedOff,
     /// What [`Action::Switch`] came to.
-    Switched { ticket: Ticket, pause: bool, done: bool },
-    Erased { done: bool },
+    Switched {
+        ticket: Ticket,
+        pause: bool,
+        done: bool,
+    },
+    Erased {
+        done: bool,
+    },
 }
 
 /// What a deadline does.
@@ -102,14 +114,19 @@ pub enum Action {
     /// Lets a paused guest run, so that it can die.
     Resume,
     /// Tells what came of it at once, before anything else.
-    Switch { ticket: Ticket, pause: bool },
+    Switch {
+        ticket: Ticket,
+        pause: bool,
+    },
     Rename(Ticket),
     /// Nobody may hold up the end any longer.
     Hurry,
     /// An earlier deadline stays, and one that destroys.
     Deadline(Option<Duration>, Next),
     /// Takes the guest down, after it has written its disk when `clean`.
-    End { clean: bool },
+    End {
+        clean: bool,
+    },
     /// Records the end of a run and tells of it.
     Settle(Settled),
     BackOff(Duration),
@@ -315,10 +332,7 @@ impl Machine {
             }
 
             (Phase::Up { paused: false }, Request::Pause) => Action::Switch { ticket, pause: true },
-            (Phase::Up { paused: true }, Request::Unpause) => Action::Switch {
-                ticket,
-                pause: false,
-            },
+            (Phase::Up { paused: true }, Request::Unpause) => Action::Switch { ticket, pause: false },
             (Phase::Up { .. }, Request::Pause) => refuse(No::AlreadyPaused),
             (Phase::Up { .. }, Request::Unpause) => refuse(No::NotPaused),
             (Phase::Restarting, Request::Pause | Request::Unpause) => refuse(No::Restarting),

@@ -12,13 +12,20 @@ const TERM: i32 = libc::SIGTERM;
 enum Event {
     Request(Request),
     /// The start that is on its way comes to this.
-    Boot { works: bool },
+    Boot {
+        works: bool,
+    },
     /// The process ends, or its guest does.
-    Exit { clean: bool, code: i32 },
+    Exit {
+        clean: bool,
+        code: i32,
+    },
     Gone,
     Deadline,
     BackedOff,
-    Erased { done: bool },
+    Erased {
+        done: bool,
+    },
     /// The daemon is killed and starts again.
     Daemon,
 }
@@ -93,7 +100,9 @@ impl World {
         for action in actions {
             match action {
                 Action::Boot => {
-                    assert!(!self.booting && !self.guest && !self.removed && !self.erasing && !self.backing_off);
+                    assert!(
+                        !self.booting && !self.guest && !self.removed && !self.erasing && !self.backing_off
+                    );
                     self.booting = true;
                     self.cancelled = false;
                 }
@@ -143,7 +152,9 @@ impl World {
                 }
                 Action::ByHand(by_hand) => self.by_hand = by_hand,
                 Action::Erase => {
-                    assert!(!self.guest && !self.booting && !self.erasing && !self.backing_off && !self.removed);
+                    assert!(
+                        !self.guest && !self.booting && !self.erasing && !self.backing_off && !self.removed
+                    );
                     self.erasing = true;
                 }
                 Action::Answer(ticket, answer) => self.answer(ticket, answer),
@@ -262,12 +273,19 @@ impl World {
             self.step(Event::Gone);
             self.step(Event::Erased { done: true });
         }
-        panic!("it does not come to rest: {:?}, open {:?}", self.machine, self.open);
+        panic!(
+            "it does not come to rest: {:?}, open {:?}",
+            self.machine, self.open
+        );
     }
 }
 
 fn requests() -> impl Strategy<Value = Request> {
-    let timeout = prop_oneof![Just(None), Just(Some(Duration::ZERO)), Just(Some(Duration::from_secs(9)))];
+    let timeout = prop_oneof![
+        Just(None),
+        Just(Some(Duration::ZERO)),
+        Just(Some(Duration::from_secs(9)))
+    ];
     prop_oneof![
         3 => Just(Request::Start),
         2 => timeout.clone().prop_map(|timeout| Request::Stop { signal: TERM, timeout }),

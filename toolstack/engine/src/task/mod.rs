@@ -55,7 +55,10 @@ enum Work {
         adopting: Option<Arc<dyn Guest>>,
     },
     Up(Box<Up>),
-    Ending { work: JoinHandle<()>, over: Over },
+    Ending {
+        work: JoinHandle<()>,
+        over: Over,
+    },
 }
 
 enum Event {
@@ -105,9 +108,7 @@ impl Work {
                 at(*backoff).await;
                 Event::BackedOff
             }
-            Self::Starting { work, .. } => {
-                Event::Booted(work.await.unwrap_or_else(|error| Err(lost(error))))
-            }
+            Self::Starting { work, .. } => Event::Booted(work.await.unwrap_or_else(|error| Err(lost(error)))),
             Self::Up(up) => {
                 let deadline = up.deadline;
                 tokio::select! {
@@ -144,8 +145,8 @@ impl Task {
         guest: Arc<dyn Guest>,
         plan: Plan,
     ) {
-        let machine = shared
-            .with(|record| Machine::adopting(record.state.stopped_by_hand, record.state.restart_count));
+        let machine =
+            shared.with(|record| Machine::adopting(record.state.stopped_by_hand, record.state.restart_count));
         let mut task = Self::new(Arc::clone(&shared), Arc::clone(&cx), commands, machine);
         let cancel = CancellationToken::new();
         task.work = Work::Starting {
@@ -335,13 +336,16 @@ impl Task {
         if self.shared.with(|record| record.state.oom_killed) {
             return;
         }
-        self.shared.note(&self.cx, |record| record.state.oom_killed = true);
+        self.shared
+            .note(&self.cx, |record| record.state.oom_killed = true);
         self.shared.tell(&self.cx, "oom", &[]);
     }
 
     /// A process that is not the container's first ended.
     fn other_exited(&mut self, process: ProcessId, status: &ExitStatus) -> Result<(), String> {
-        let Work::Up(up) = &mut self.work else { return Ok(()) };
+        let Work::Up(up) = &mut self.work else {
+            return Ok(());
+        };
         if self.shared.execs.ended(&self.cx, &up.session, process, status) {
             return Ok(());
         }

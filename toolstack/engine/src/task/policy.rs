@@ -114,17 +114,25 @@ mod tests {
             ("on-failure", 0, false, true, false),
         ] {
             let run = run(policy, 0, code);
-            assert_eq!(starts_with_daemon(&run, by_hand, ran, 0), starts, "{policy} {code}");
+            assert_eq!(
+                starts_with_daemon(&run, by_hand, ran, 0),
+                starts,
+                "{policy} {code}"
+            );
         }
     }
 
     #[test]
     fn pauses_double_up_to_a_minute_and_begin_anew_after_a_good_run() {
         let mut backoff = Backoff::default();
-        let pauses: Vec<u128> = (0..12).map(|_| backoff.next(Duration::ZERO).as_millis()).collect();
+        let pauses: Vec<u128> = (0..12)
+            .map(|_| backoff.next(Duration::ZERO).as_millis())
+            .collect();
         assert_eq!(
             pauses,
-            [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000]
+            [
+                100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000
+            ]
         );
         assert_eq!(backoff.next(GOOD_RUN), FIRST_PAUSE);
         assert_eq!(backoff.restarts, 13);

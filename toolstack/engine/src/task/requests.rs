@@ -56,11 +56,7 @@ impl Task {
     }
 
     /// The signal, and when to kill.
-    fn how_to_stop(
-        &self,
-        signal: Option<i32>,
-        timeout: Option<Option<Duration>>,
-    ) -> (i32, Option<Duration>) {
+    fn how_to_stop(&self, signal: Option<i32>, timeout: Option<Option<Duration>>) -> (i32, Option<Duration>) {
         self.shared.with(|record| {
             let config = &record.config;
             let signal = signal
@@ -97,14 +93,14 @@ impl Task {
                 "Container {id} is restarting, wait until the container is running"
             )),
             Refusal::Paused => Error::conflict("cannot start a paused container, try unpause instead"),
-            Refusal::KillPaused => {
-                Error::conflict(format!("container {id} is paused: unpause it first"))
-            }
+            Refusal::KillPaused => Error::conflict(format!("container {id} is paused: unpause it first")),
             Refusal::AlreadyPaused => Error::conflict(format!("container {id} is already paused")),
             Refusal::NotPaused => Error::conflict(format!("container {id} is not paused")),
             Refusal::Running => {
                 let how = match status() {
-                    how @ (crate::state::Status::Paused | crate::state::Status::Restarting) => how.to_string(),
+                    how @ (crate::state::Status::Paused | crate::state::Status::Restarting) => {
+                        how.to_string()
+                    }
                     _ => "running".to_owned(),
                 };
                 let name = self.shared.with(|record| record.name.clone());

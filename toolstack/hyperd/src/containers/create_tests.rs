@@ -218,7 +218,10 @@ fn health_checks_have_dockers_bounds() {
     let (request, _) = of(check).unwrap();
     assert_eq!(request.healthcheck.unwrap().retries, 3);
     for (check, why) in [
-        (json!({ "Interval": 1 }), "Interval in Healthcheck cannot be less than 1ms"),
+        (
+            json!({ "Interval": 1 }),
+            "Interval in Healthcheck cannot be less than 1ms",
+        ),
         (json!({ "Retries": -1 }), "cannot be negative"),
         (json!({ "Test": ["RUN", "x"] }), "Unknown healthcheck type"),
     ] {
