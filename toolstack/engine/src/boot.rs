@@ -307,7 +307,7 @@ fn resume(
     }
     let pumps = pumps(cx, shared, Some(stdout), stderr)?;
     kernel_log(cx, shared, &session, false);
-    let foreign = shared.execs.resume(cx, &session, state);
+    let foreign = shared.execs.resume(cx, shared, &session, state);
     session.settled();
     Ok(Booted {
         guest,

@@ -175,7 +175,13 @@ impl Execs {
 
     /// Takes over what runs, or ran, in a guest that an earlier engine started; gives the processes that are none of
     /// these. `lost`: what the guest does not know of never ran.
-    pub fn resume(&self, cx: &Arc<Context>, session: &Session, state: &GuestState) -> BTreeSet<ProcessId> {
+    pub fn resume(
+        &self,
+        cx: &Context,
+        shared: &Shared,
+        session: &Session,
+        state: &GuestState,
+    ) -> BTreeSet<ProcessId> {
         let mut foreign = BTreeSet::new();
         let others = state
             .processes
@@ -222,16 +228,17 @@ impl Execs {
             .collect();
         drop(entries);
         for (process, status) in ended {
-            self.ended(cx, session, process, &status);
+            self.ended(cx, shared, session, process, &status);
         }
-        self.end_where(cx, |entry| lost.contains(&entry.process));
+        self.end_where(cx, shared, |entry| lost.contains(&entry.process));
         foreign
     }
 
     /// A process of the guest ended. `false`: it is none of ours, or had ended before.
     pub fn ended(
         &self,
-        cx: &Arc<Context>,
+        cx: &Context,
+        shared: &Shared,
         session: &Session,
         process: ProcessId,
         status: &ExitStatus,
@@ -245,7 +252,7 @@ impl Execs {
         entry.exec.exit_code = Some(status.code.clamp(0, 255));
         // Before the agent is told that it may forget it.
         entry.record(cx);
-        entry.tell_end(cx);
+        entry.tell_end(cx, shared);
         let (hub, pumps) = (Arc::clone(&entry.hub), std::mem::take(&mut entry.pumps));
         let session = session.clone();
         tokio::spawn(async move {
@@ -257,17 +264,17 @@ impl Execs {
     }
 
     /// The guest is gone, and all of them with it.
-    pub fn end_all(&self, cx: &Arc<Context>) {
-        self.end_where(cx, |_| true);
+    pub fn end_all(&self, cx: &Context, shared: &Shared) {
+        self.end_where(cx, shared, |_| true);
     }
 
-    fn end_where(&self, cx: &Arc<Context>, which: impl Fn(&Entry) -> bool) {
+    fn end_where(&self, cx: &Context, shared: &Shared, which: impl Fn(&Entry) -> bool) {
         for entry in self.entries().values_mut() {
             if entry.exec.exit_code.is_none() && entry.started && which(entry) {
                 entry.exec.running = false;
                 entry.exec.exit_code = Some(128 + libc::SIGKILL);
                 entry.record(cx);
-                entry.tell_end(cx);
+                entry.tell_end(cx, shared);
                 let (hub, pumps) = (Arc::clone(&entry.hub), std::mem::take(&mut entry.pumps));
                 tokio::spawn(async move { finish(&hub, pumps).await });
             }
@@ -296,10 +303,9 @@ impl Entry {
         exec_records::put(cx, &self.exec.id, &record);
     }
 
-    fn tell_end(&self, cx: &Context) {
+    fn tell_end(&self, cx: &Context, shared: &Shared) {
         self.end.send_replace(true);
-        let shared = cx.containers().get(&self.exec.container).cloned();
-        if let (Some(shared), Some(code)) = (shared, self.exec.exit_code) {
+        if let Some(code) = self.exec.exit_code {
             let more = [("execID", self.exec.id.clone()), ("exitCode", code.to_string())];
             shared.tell(cx, "exec_die", &more);
         }
@@ -387,7 +393,7 @@ pub async fn start(
                 entry.exec.running = false;
                 entry.exec.exit_code = Some(error.exit_code());
                 entry.record(cx);
-                entry.tell_end(cx);
+                entry.tell_end(cx, shared);
             }
             hub.close();
             return Err(error);

@@ -167,7 +167,7 @@ async fn one(
         tracing::error!(container = %shared.id, %error, "cleaning up after a guest");
     }
     settle(cx, &shared, was_up);
-    shared.execs.end_all(cx);
+    shared.execs.end_all(cx, &shared);
     if shared.with(|record| {
         matches!(record.state.status, Status::Removing | Status::Dead)
             || (was_up && record.config.host.auto_remove)

@@ -144,7 +144,7 @@ impl Task {
                 health.status = HealthStatus::Unhealthy;
             }
         });
-        self.shared.execs.end_all(&self.cx);
+        self.shared.execs.end_all(&self.cx, &self.shared);
         let hub = self.shared.renew_hub();
         tokio::spawn(async move { close(&hub, pumps).await });
         self.shared

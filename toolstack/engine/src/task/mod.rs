@@ -346,7 +346,11 @@ impl Task {
         let Work::Up(up) = &mut self.work else {
             return Ok(());
         };
-        if self.shared.execs.ended(&self.cx, &up.session, process, status) {
+        if self
+            .shared
+            .execs
+            .ended(&self.cx, &self.shared, &up.session, process, status)
+        {
             return Ok(());
         }
         if up.foreign.remove(&process) {
