@@ -40,6 +40,7 @@ mod state;
 mod stdio;
 mod task;
 mod unwritten;
+mod watchdog;
 mod xen_host;
 
 pub use engine::{

@@ -19,6 +19,7 @@ use crate::hypervisor::{Ended, Guest};
 use crate::plan::{FIRST_PROCESS, Plan};
 use crate::session::{Session, SessionEvent};
 use crate::state::Status;
+use crate::watchdog;
 use chrono::Utc;
 use ending::{Over, Verdict};
 use guest_protocol::message::{ExitStatus, ProcessId, RequestBody};
@@ -38,8 +39,8 @@ struct Up {
     pumps: Vec<JoinHandle<()>>,
     /// Processes that an earlier engine started and this one knows nothing of.
     foreign: BTreeSet<ProcessId>,
-    /// Its health check; ends with this.
-    _health: AbortOnDropHandle<()>,
+    /// Its health check, and who looks whether its guest answers; they end with this.
+    _watchers: [AbortOnDropHandle<()>; 2],
     /// When to do the next thing to a process that does not end by itself.
     deadline: Option<(Instant, Next)>,
 }
@@ -277,13 +278,11 @@ impl Task {
         if !adopted {
             self.shared.tell(&self.cx, "start", &[]);
         }
-        let health = health::watch(
-            Arc::clone(&self.cx),
-            Arc::clone(&self.shared),
-            booted.session.clone(),
-        );
+        let (cx, shared, session) = (&self.cx, &self.shared, &booted.session);
+        let health = health::watch(Arc::clone(cx), Arc::clone(shared), session.clone());
+        let watchdog = watchdog::watch(Arc::clone(cx), Arc::clone(shared), session.clone());
         self.work = Work::Up(Box::new(Up {
-            _health: AbortOnDropHandle::new(tokio::spawn(health)),
+            _watchers: [tokio::spawn(health), tokio::spawn(watchdog)].map(AbortOnDropHandle::new),
             guest: booted.guest,
             session: booted.session,
             events: booted.events,
