@@ -6,10 +6,10 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::fault;
 use crate::hypervisor::{Ended, Guest};
-use crate::log::LogWriter;
+use crate::log::{self, LogWriter, Run};
 use crate::plan::{FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
 use crate::records::{Entry, Operation};
-use crate::session::{Output, Session, SessionEvent, refused};
+use crate::session::{Session, SessionEvent, Tap, refused};
 use crate::state::Status;
 use crate::stdio::{Source, pump_input};
 use guest_protocol::message::{ExitStatus, GuestState, ProcessId, ReplyBody, RequestBody};
@@ -55,59 +55,75 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
+    let (booted, operation) = build(&cx, &shared, &plan, &cancel, async |guest| {
+        begin(&cx, &shared, guest, &plan).await
+    })
+    .await?;
+    Ok(Booted {
+        operation: Some(operation),
+        ..booted
+    })
+}
+
+/// The record of a container whose guest is gone, and the end of the operation that built it.
+pub fn forget(cx: &Context, shared: &Shared, operation: Entry) {
+    shared.note_end(cx, Some(operation), |record| {
+        record.state.guest = None;
+        record.state.domid = None;
+    });
+}
+
+/// Builds a guest, starts it, and does what there is to begin with. Nothing is left of it on failure; else the operation is to
+/// be ended by whoever asked.
+pub async fn build<T>(
+    cx: &Arc<Context>,
+    shared: &Arc<Shared>,
+    plan: &Plan,
+    cancel: &CancellationToken,
+    begin: impl AsyncFnOnce(Arc<dyn Guest>) -> Result<T, Error>,
+) -> Result<(T, Entry), Error> {
     // Whoever finds this record later knows what to look for.
     let operation = shared.update_and(
-        &cx,
-        |record| record.state.guest = Some(uuid),
+        cx,
+        |record| record.state.guest = Some(plan.uuid),
         |on_disk| {
             on_disk.begin(&Operation::Start {
-                container: record.id.clone(),
-                guest: uuid,
+                container: shared.id.clone(),
+                guest: plan.uuid,
             })
         },
     )?;
     fault::point("start.begun");
-    let forget = || {
-        shared.note_end(&cx, Some(operation), |record| {
-            record.state.guest = None;
-            record.state.domid = None;
-        });
-    };
-    let guest = match cx.hypervisor.build(&plan).await {
-        Ok(guest) => guest,
-        Err(error) => {
-            forget();
-            return Err(error);
-        }
-    };
+    let guest = cx
+        .hypervisor
+        .build(plan)
+        .await
+        .inspect_err(|_| forget(cx, shared, operation))?;
     let domid = guest.domid();
-    shared.note(&cx, |record| record.state.domid = Some(domid));
+    shared.note(cx, |record| record.state.domid = Some(domid));
     fault::point("start.built");
     let started = async {
         guest.unpause().await?;
-        begin(&cx, &shared, Arc::clone(&guest), &plan).await
+        begin(Arc::clone(&guest)).await
     };
-    match watched(&cx, guest.as_ref(), &cancel, started).await {
-        Ok(booted) => Ok(Booted {
-            operation: Some(operation),
-            ..booted
-        }),
+    match watched(cx, guest.as_ref(), cancel, started).await {
+        Ok(begun) => Ok((begun, operation)),
         Err(error) => {
-            tracing::debug!(container = %record.name, domid, %error, "start failed");
-            report(&record.name, guest.destroy().await);
-            forget();
+            tracing::debug!(container = %plan.name, domid, %error, "start failed");
+            report(&plan.name, guest.destroy().await);
+            forget(cx, shared, operation);
             Err(error)
         }
     }
 }
 
 /// A start that ends when the guest does, when it takes too long, or when nobody wants it any more.
-async fn watched(
+async fn watched<T>(
     cx: &Context,
     guest: &dyn Guest,
     cancel: &CancellationToken,
-    start: impl Future<Output = Result<Booted, Error>>,
-) -> Result<Booted, Error> {
+    start: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     tokio::select! {
         result = start => result,
         ended = guest.ended() => Err(Error::failed(match ended {
@@ -127,13 +143,11 @@ fn guest_error(error: &guest_protocol::message::RequestError) -> Error {
     Error::new(ErrorKind::Failed, error.to_string())
 }
 
-/// From an unpaused guest to a process that runs.
-async fn begin(
-    cx: &Context,
-    shared: &Arc<Shared>,
-    guest: Arc<dyn Guest>,
+/// From an unpaused guest to a container whose root is there.
+pub async fn connect(
+    guest: &dyn Guest,
     plan: &Plan,
-) -> Result<Booted, Error> {
+) -> Result<(Session, mpsc::UnboundedReceiver<SessionEvent>), Error> {
     let (session, events) = Session::open(guest.link().await?);
     session.hello().await.map_err(|error| guest_error(&error))?;
     session.settled();
@@ -143,8 +157,19 @@ async fn begin(
         })
         .await
         .map_err(|error| guest_error(&error))?;
-    let stdout = session.output(STDOUT);
-    let stderr = plan.process.stderr.map(|_| session.output(STDERR));
+    Ok((session, events))
+}
+
+/// From an unpaused guest to a process that runs.
+async fn begin(
+    cx: &Arc<Context>,
+    shared: &Arc<Shared>,
+    guest: Arc<dyn Guest>,
+    plan: &Plan,
+) -> Result<Booted, Error> {
+    let (session, events) = connect(guest.as_ref(), plan).await?;
+    // The streams are open before there is anything to come, and the log before them.
+    let pumps = pumps(cx, shared, &session, plan, Run::New(plan.uuid))?;
     let input = plan.process.stdin.map(|_| session.input(STDIN));
     let started = session
         .request(RequestBody::Start {
@@ -159,7 +184,6 @@ async fn begin(
     if let (Some(from), Some(to)) = (hub.take_input(), input) {
         pump_input(from, to);
     }
-    let pumps = pumps(cx, shared, Some(stdout), stderr)?;
     kernel_log(cx, shared, &session, true);
     Ok(Booted {
         guest,
@@ -173,34 +197,65 @@ async fn begin(
     })
 }
 
-/// Moves the outputs to the log and the clients.
+/// Writes a stream to the log.
+struct ToLog(Source, Arc<LogWriter>);
+
+impl Tap for ToLog {
+    fn bytes(&mut self, position: u64, bytes: &[u8]) {
+        self.1.write(self.0, position, bytes);
+    }
+
+    fn end(&mut self) {
+        self.1.end(self.0);
+    }
+}
+
+/// Opens the outputs and moves them to the log and the clients.
 fn pumps(
-    cx: &Context,
+    cx: &Arc<Context>,
     shared: &Arc<Shared>,
-    stdout: Option<Output>,
-    stderr: Option<Output>,
+    session: &Session,
+    plan: &Plan,
+    run: Run,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
-    let (log, _) = shared.renew_progress();
-    let path = shared.folder(cx).join("log.json");
-    let writer = LogWriter::open(&path, log.clone()).map_err(|error| {
-        Error::from_source(
-            ErrorKind::Failed,
-            &format!("cannot open {}", path.display()),
-            &error,
-        )
-    })?;
-    let writer = Arc::new(writer);
+    let (progress, _) = shared.renew_progress();
+    let log = match (
+        log::open(&shared.record(), &shared.folder(cx), run, progress.clone()),
+        run,
+    ) {
+        (Ok(log), _) => log,
+        (Err(error), Run::New(_)) => return Err(error),
+        // A guest that runs is worth more than its log.
+        (Err(error), Run::TakenOver(_)) => {
+            tracing::error!(container = %shared.id, %error, "a container goes on without its log");
+            None
+        }
+    };
     let hub = shared.hub();
-    let pumps: Vec<_> = [(Source::Stdout, stdout), (Source::Stderr, stderr)]
-        .into_iter()
-        .filter_map(|(source, output)| Some(hub.pump(source, output?, Some(Arc::clone(&writer)))))
+    let stderr = plan.process.stderr.map(|_| (Source::Stderr, STDERR));
+    let pumps: Vec<_> = std::iter::once((Source::Stdout, STDOUT))
+        .chain(stderr)
+        .map(|(source, stream)| {
+            let tap = log
+                .clone()
+                .map(|log| Box::new(ToLog(source, log)) as Box<dyn Tap>);
+            hub.pump(source, session.tapped(stream, tap))
+        })
         .collect();
+    let cx = Arc::clone(cx);
     // One that waits for them, so that followers of the log get all of it and then the end.
     Ok(vec![tokio::spawn(async move {
         for pump in pumps {
             let _ = pump.await;
         }
-        log.send_modify(|progress| progress.ended = true);
+        // The engine after this one goes on with the log.
+        if cx.closing.is_cancelled() {
+            return;
+        }
+        if let Some(log) = log {
+            log.finish();
+        }
+        progress.send_modify(|progress| progress.ended = true);
     })])
 }
 
@@ -291,11 +346,11 @@ fn resume(
         .processes
         .iter()
         .map(|process| process.process.saturating_add(2));
-    if let Some(highest) = known.max() {
+    let highest = known.chain([state.last_stream]).max();
+    if let Some(highest) = highest {
         shared.execs.skip_to(highest);
     }
-    let stdout = session.output(STDOUT);
-    let stderr = plan.process.stderr.map(|_| session.output(STDERR));
+    let pumps = pumps(cx, shared, &session, plan, Run::TakenOver(plan.uuid))?;
     if plan.process.stdin.is_some() && process.exited.is_none() {
         let ended = state
             .streams
@@ -305,7 +360,6 @@ fn resume(
             pump_input(from, session.input(STDIN));
         }
     }
-    let pumps = pumps(cx, shared, Some(stdout), stderr)?;
     kernel_log(cx, shared, &session, false);
     let foreign = shared.execs.resume(cx, shared, &session, state);
     session.settled();

@@ -8,6 +8,7 @@ use crate::records::{Change, Entry};
 use crate::session::Session;
 use crate::state::Container;
 use crate::stdio::Hub;
+use crate::visit::Lease;
 use chrono::Utc;
 use guest_protocol::message::WindowSize;
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub struct Life {
     pub removed: bool,
 }
 
-pub type Reply = oneshot::Sender<Result<bool, Error>>;
+pub type Reply<T = bool> = oneshot::Sender<Result<T, Error>>;
 
 /// What is asked of a container's task. The answer is `false` when it was so already.
 #[derive(Debug)]
@@ -60,12 +61,19 @@ pub enum Command {
     },
 }
 
-pub type Commands = mpsc::UnboundedReceiver<(Command, Reply)>;
+/// What comes to a container's task.
+pub enum Asked {
+    Change(Command, Reply),
+    /// Somebody wants something of its files.
+    Files(Reply<Lease>),
+}
+
+pub type Commands = mpsc::UnboundedReceiver<Asked>;
 
 pub struct Shared {
     pub id: String,
     record: Mutex<Container>,
-    commands: mpsc::UnboundedSender<(Command, Reply)>,
+    commands: mpsc::UnboundedSender<Asked>,
     /// Of the run that is on, or else of the next.
     hub: Mutex<Arc<Hub>>,
     session: Mutex<Option<Session>>,
@@ -167,9 +175,18 @@ impl Shared {
 
     /// `false`: it was so already.
     pub async fn ask(&self, command: Command) -> Result<bool, Error> {
+        self.answer(|reply| Asked::Change(command, reply)).await
+    }
+
+    /// Access to its files.
+    pub async fn lease(&self) -> Result<Lease, Error> {
+        self.answer(Asked::Files).await
+    }
+
+    async fn answer<T>(&self, asked: impl FnOnce(Reply<T>) -> Asked) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         let gone = || Error::not_found(format!("No such container: {}", self.id));
-        self.commands.send((command, reply)).map_err(|_| gone())?;
+        self.commands.send(asked(reply)).map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
@@ -220,9 +237,8 @@ impl Shared {
             attributes.insert("image".to_owned(), record.config.image.clone());
         });
         attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        // Nobody listens: fine.
-        let _ = cx.events.send(crate::Event {
-            kind: "container",
+        cx.events.send(crate::Event {
+            kind: "container".into(),
             action: action.to_owned(),
             id: self.id.clone(),
             attributes,

@@ -11,6 +11,8 @@ pub enum ErrorKind {
     Invalid,
     /// A registry does not take the credentials.
     Unauthorized,
+    /// It may not be changed.
+    Forbidden,
     /// It contradicts the present state or a name that is taken.
     Conflict,
     /// The command does not exist: exit code 127.
@@ -19,6 +21,8 @@ pub enum ErrorKind {
     CommandNotExecutable,
     /// The host lacks what it takes: memory, virtualisation, disk.
     Unavailable,
+    /// It is not made for this.
+    NotImplemented,
     /// Anything else.
     Failed,
 }

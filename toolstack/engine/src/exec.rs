@@ -70,6 +70,11 @@ impl Execs {
         self.next.fetch_max(number.saturating_add(1), Ordering::Relaxed);
     }
 
+    /// A number for a stream of something else.
+    pub fn take_number(&self) -> u32 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
     pub fn ids(&self) -> Vec<String> {
         self.entries().keys().cloned().collect()
     }
@@ -199,14 +204,10 @@ impl Execs {
                 continue;
             };
             entry.exec.pid = process.pid;
-            entry.pumps = vec![
-                entry
-                    .hub
-                    .pump(Source::Stdout, session.output(entry.process + 1), None),
-            ];
+            entry.pumps = vec![entry.hub.pump(Source::Stdout, session.output(entry.process + 1))];
             if !entry.exec.spec.tty {
                 let stderr = session.output(entry.process + 2);
-                entry.pumps.push(entry.hub.pump(Source::Stderr, stderr, None));
+                entry.pumps.push(entry.hub.pump(Source::Stderr, stderr));
             }
             // Who wrote to it is gone: that is the end of its input, unless a terminal is still there.
             if entry.exec.spec.stdin
@@ -399,8 +400,8 @@ pub async fn start(
             return Err(error);
         }
     };
-    let mut pumps = vec![hub.pump(Source::Stdout, stdout, None)];
-    pumps.extend(stderr.map(|stderr| hub.pump(Source::Stderr, stderr, None)));
+    let mut pumps = vec![hub.pump(Source::Stdout, stdout)];
+    pumps.extend(stderr.map(|stderr| hub.pump(Source::Stderr, stderr)));
     if let (Some(from), Some(to)) = (hub.take_input(), input) {
         pump_input(from, to);
     }

@@ -9,8 +9,10 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use uuid::Uuid;
+pub use xen::{DiskUsage, NicUsage};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -60,6 +62,16 @@ pub struct MemoryInfo {
     pub free_bytes: u64,
 }
 
+/// What a guest uses, as the host counts it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GuestUsage {
+    pub cpu: Duration,
+    pub vcpus: u32,
+    pub memory_bytes: u64,
+    pub disks: DiskUsage,
+    pub nics: Vec<NicUsage>,
+}
+
 /// How a guest ended without being asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -83,6 +95,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn adopt(&self, domid: u32, plan: &Plan) -> Result<Arc<dyn Guest>, Error>;
     /// Where the host's people and programs look.
     fn board(&self) -> Arc<dyn Board>;
+    /// `None`: there is no such guest.
+    async fn usage(&self, domid: u32) -> Result<Option<GuestUsage>, Error>;
     /// Removes what is left of a guest that no longer exists.
     async fn sweep(&self, domid: u32, uuid: Uuid) -> Vec<Error>;
 }

@@ -1,6 +1,7 @@
 //! What a container is asked to be, and what it is once image and request are put together.
 
 use crate::hypervisor::GuestType;
+use crate::log::LogConfig;
 use images::{Healthcheck, ImageConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,7 +44,7 @@ pub struct HostConfig {
     pub guest_type: Option<GuestType>,
     /// Default of the config when 0.
     pub memory_bytes: u64,
-    /// Billionths of a processor; rounded up to whole vcpus, 1 when 0.
+    /// Billionths of a processor: as many vcpus as it takes, 1 when 0, and a limit in the guest.
     pub nano_cpus: u64,
     pub auto_remove: bool,
     pub read_only: bool,
@@ -68,6 +69,7 @@ pub struct HostConfig {
     pub security_opt: Vec<String>,
     /// `default` or `none`.
     pub network_mode: String,
+    pub log: LogConfig,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

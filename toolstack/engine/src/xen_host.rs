@@ -3,7 +3,7 @@
 use crate::devices::SharedDevices;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::{
-    Board, Change, Ended, Guest, GuestLink, GuestType, HostInfo, Hypervisor, MemoryInfo,
+    Board, Change, Ended, Guest, GuestLink, GuestType, GuestUsage, HostInfo, Hypervisor, MemoryInfo,
 };
 use crate::plan::Plan;
 use async_trait::async_trait;
@@ -50,23 +50,40 @@ fn other(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     Error::from_source(ErrorKind::Failed, what, error)
 }
 
+fn info_of(host: &Host) -> HostInfo {
+    let info = host.info();
+    let all = [(GuestType::Pvh, info.pvh), (GuestType::Pv, info.pv)];
+    HostInfo {
+        xen_version: info.version.clone(),
+        xen_full_version: info.full_version.clone(),
+        cpus: info.cpus,
+        guest_types: all
+            .into_iter()
+            .filter_map(|(guest_type, can)| can.then_some(guest_type))
+            .collect(),
+    }
+}
+
+/// Looks at the host and changes nothing, beside an engine that may run.
+pub async fn probe() -> Result<(HostInfo, MemoryInfo), Error> {
+    let unavailable =
+        |error: &(dyn std::error::Error + 'static)| Error::from_source(ErrorKind::Unavailable, "", error);
+    let host = Host::open().await.map_err(|error| unavailable(&error))?;
+    let memory = host.memory().await.map_err(|error| unavailable(&error))?;
+    let memory = MemoryInfo {
+        total_bytes: memory.total_bytes,
+        free_bytes: memory.free_bytes,
+    };
+    Ok((info_of(&host), memory))
+}
+
 impl XenHost {
     pub async fn open(kernel: &Path, initramfs: &Path) -> Result<Arc<Self>, Error> {
         let host = Host::open()
             .await
             .map_err(|error| Error::from_source(ErrorKind::Unavailable, "", &error))?;
         let kernel = Kernel::read(kernel, initramfs).map_err(failed("the guests' kernel"))?;
-        let info = host.info();
-        let all = [(GuestType::Pvh, info.pvh), (GuestType::Pv, info.pv)];
-        let info = HostInfo {
-            xen_version: info.version.clone(),
-            xen_full_version: info.full_version.clone(),
-            cpus: info.cpus,
-            guest_types: all
-                .into_iter()
-                .filter_map(|(guest_type, can)| can.then_some(guest_type))
-                .collect(),
-        };
+        let info = info_of(&host);
         for error in xen::release_all() {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -161,6 +178,18 @@ impl Hypervisor for Arc<XenHost> {
 
     fn board(&self) -> Arc<dyn Board> {
         Arc::new(StoreBoard(self.host.store().clone()))
+    }
+
+    async fn usage(&self, domid: u32) -> Result<Option<GuestUsage>, Error> {
+        let usage = self.host.usage(domid).await;
+        let usage = usage.map_err(|error| other("cannot tell what the domain uses", &error))?;
+        Ok(usage.map(|usage| GuestUsage {
+            cpu: usage.cpu,
+            vcpus: usage.vcpus,
+            memory_bytes: usage.memory_bytes,
+            disks: usage.disks,
+            nics: usage.nics,
+        }))
     }
 
     async fn sweep(&self, domid: u32, uuid: Uuid) -> Vec<Error> {

@@ -299,12 +299,6 @@ impl Domain {
         })
     }
 
-    /// Processor time it has used, and its memory in bytes.
-    pub async fn usage(&self) -> Result<Option<(Duration, u64)>, CallError> {
-        let listed = self.host.listed(self.domid).await?;
-        Ok(listed.map(|listed| (Duration::from_nanos(listed.cpu_time_ns), listed.memory_bytes)))
-    }
-
     /// Writes the guest's part of xenstore and connects its backends.
     async fn introduce(&mut self, config: &DomainConfig, built: &Built) -> Result<(), DomainError> {
         let started = Instant::now();

@@ -17,6 +17,7 @@ mod linear_device;
 mod link;
 mod loop_device;
 mod store;
+mod usage;
 mod vif;
 
 pub use block_device::BlockDevice;
@@ -27,6 +28,7 @@ pub use linear_device::{LinearDevice, LinearError, release_all};
 pub use link::{Link, LinkError, LinkMemory};
 pub use loop_device::{LoopDevice, LoopError};
 pub use store::{Store, StoreChange, StoreError, Watch};
+pub use usage::{DiskUsage, DomainUsage, NicUsage};
 
 /// Number of a domain. 0 is dom0.
 pub type DomId = u32;

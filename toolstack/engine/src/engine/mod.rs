@@ -1,42 +1,43 @@
 //! The facade: containers by name, execs, images.
 
 mod create;
+mod events;
 mod execs;
+mod observe;
 mod output;
 mod registries;
 mod types;
+mod update;
 
+pub use events::{Event, Events};
+pub use observe::Sample;
 pub use types::{
-    AttachOptions, Created, EngineConfig, Event, Exec, ExecSpec, HostSummary, Wait, WaitCondition, WaitResult,
+    AttachOptions, Created, EngineConfig, Exec, ExecSpec, HostSummary, Settings, Wait, WaitCondition,
+    WaitResult,
 };
+pub use update::Update;
 
 use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::Hypervisor as _;
-use crate::plan::Plan;
 use crate::published::{Publisher, ROOT};
 use crate::records::{Operation, Records};
 use crate::state::{Container, Status};
 use crate::unwritten::{self, Unwritten};
 use crate::xen_host::XenHost;
-use crate::{disks, names, records, requests, restore};
+use crate::{disks, log, names, records, requests, restore};
 use images::{Credentials, Image, Name, Progress, Removed, Store, Verified};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
-use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-
-/// Events that a slow listener may be behind by.
-const EVENTS: usize = 1024;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    cx: Arc<Context>,
+    pub(crate) cx: Arc<Context>,
     /// Held while an image is looked up for a new container, so that it is not removed meanwhile.
     images_lock: Arc<tokio::sync::Mutex<()>>,
 }
@@ -54,6 +55,7 @@ fn io_failed(what: &str) -> impl Fn(std::io::Error) -> Error + '_ {
 impl Engine {
     /// Opens Xen and the records, takes over guests that run, cleans up after those that do not.
     pub async fn open(config: EngineConfig) -> Result<Self, Error> {
+        config.settings.log.check()?;
         let state_dir = config.state_dir.clone();
         fs::create_dir_all(state_dir.join("containers"))
             .map_err(io_failed(&format!("cannot make {}", state_dir.display())))?;
@@ -76,9 +78,10 @@ impl Engine {
             images: Store::open(&state_dir.join("images"))?,
             records: Records::open(&state_dir.join("hyper.db"))?,
             unwritten: Unwritten::default(),
+            settings: RwLock::new(Arc::new(config.settings.clone())),
             config,
             template,
-            events: broadcast::Sender::new(EVENTS),
+            events: Events::open(&state_dir.join("events.json")),
             containers: Mutex::default(),
             closing: CancellationToken::new(),
         });
@@ -90,6 +93,17 @@ impl Engine {
         };
         tokio::spawn(requests::serve(engine.clone(), board, same_life));
         Ok(engine)
+    }
+
+    /// From now on these hold, for what begins now.
+    pub fn reload(&self, settings: Settings) -> Result<(), Error> {
+        settings.log.check()?;
+        self.cx.set_settings(settings);
+        Ok(())
+    }
+
+    pub fn settings(&self) -> Arc<Settings> {
+        self.cx.settings()
     }
 
     /// Lets go of the guests, which run on.
@@ -106,7 +120,7 @@ impl Engine {
 
     // containers; `text` is a name, an id or the beginning of one
 
-    fn shared(&self, text: &str) -> Result<Arc<Shared>, Error> {
+    pub(crate) fn shared(&self, text: &str) -> Result<Arc<Shared>, Error> {
         let shown: String = text.chars().take(200).collect();
         let not_found = || Error::not_found(format!("No such container: {shown}"));
         let containers = self.cx.containers();
@@ -147,19 +161,33 @@ impl Engine {
         all
     }
 
+    /// What a container takes of the host's disk beside its image: dom0 never looks into what it wrote.
+    pub fn written_bytes(&self, container: &Container) -> u64 {
+        let disk = self.cx.container_folder(&container.id).join("disk.ext4");
+        disks::written_bytes(&self.cx.template, &disk)
+    }
+
     pub fn container(&self, text: &str) -> Result<Container, Error> {
         self.shared(text).map(|shared| shared.record())
     }
 
-    pub async fn plan(&self, text: &str) -> Result<Plan, Error> {
-        let record = self.shared(text)?.record();
-        let uuid = record.state.guest.unwrap_or(Uuid::nil());
-        self.cx.full_plan(&record, uuid).await
+    /// What a container takes of the host's disk: what it wrote, and its logs.
+    pub fn disk_bytes(&self, id: &str) -> u64 {
+        let entries = fs::read_dir(self.cx.container_folder(id))
+            .into_iter()
+            .flatten()
+            .flatten();
+        // Sparse files: what they have, not how long they are.
+        entries
+            .filter_map(|entry| entry.metadata().ok())
+            .map(|file| std::os::unix::fs::MetadataExt::blocks(&file) * 512)
+            .sum()
     }
 
-    /// Path of the json-file log.
-    pub fn log_path(&self, id: &str) -> PathBuf {
-        self.cx.container_folder(id).join("log.json")
+    /// Path of the log, if its driver is json-file.
+    pub fn log_path(&self, container: &Container) -> Option<PathBuf> {
+        let in_file = container.config.host.log.driver() == "json-file";
+        in_file.then(|| log::path(&self.cx.container_folder(&container.id)))
     }
 
     /// Execs of a container that have not been forgotten.
@@ -292,17 +320,20 @@ impl Engine {
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Image, Error> {
         let name: Name = name.parse()?;
-        let registries = &self.cx.config.registries;
-        Ok(self
+        let settings = self.cx.settings();
+        let image = self
             .cx
             .images
-            .pull(&name, registries, credentials, progress)
-            .await?)
+            .pull(&name, &settings.registries, credentials, progress)
+            .await?;
+        self.tell_image("pull", &name.to_string(), &name.repository(), Some(&image));
+        Ok(image)
     }
 
     /// Whether a registry accepts the credentials; it is asked now, and nothing is kept.
     pub async fn login(&self, registry: &str, credentials: Credentials) -> Result<(), Error> {
-        Ok(self.cx.config.registries.login(registry, credentials).await?)
+        let settings = self.cx.settings();
+        Ok(settings.registries.login(registry, credentials).await?)
     }
 
     /// Reads all images, or one, and compares their digests.
@@ -318,6 +349,7 @@ impl Engine {
         let _images = self.images_lock.lock().await;
         let containers = self.containers();
         let store = Arc::clone(&self.cx.images);
+        let image = store.find(text).ok();
         let text = text.to_owned();
         let removed = tokio::task::spawn_blocking(move || {
             store.remove(&text, force, |image_id| {
@@ -329,9 +361,17 @@ impl Engine {
                     .collect()
             })
         });
-        Ok(removed
+        let removed = removed
             .await
-            .map_err(|error| Error::from_source(ErrorKind::Failed, "removing the image", &error))??)
+            .map_err(|error| Error::from_source(ErrorKind::Failed, "removing the image", &error))??;
+        for one in &removed {
+            let (action, id) = match one {
+                Removed::Untagged(_) => ("untag", image.as_ref().map_or("", |image| &image.id)),
+                Removed::Deleted(id) => ("delete", id.as_str()),
+            };
+            self.tell_image(action, id, id, image.as_ref());
+        }
+        Ok(removed)
     }
 
     pub async fn summary(&self) -> Result<HostSummary, Error> {
@@ -351,9 +391,5 @@ impl Engine {
             images: self.cx.images.list()?.len(),
             state_dir: self.cx.config.state_dir.clone(),
         })
-    }
-
-    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.cx.events.subscribe()
     }
 }

@@ -85,10 +85,10 @@ impl Check {
         };
         Some(Self {
             command,
-            interval: or(config.interval_ns, INTERVAL),
-            timeout: or(config.timeout_ns, TIMEOUT),
-            start_period: or(config.start_period_ns, Duration::ZERO),
-            start_interval: or(config.start_interval_ns, START_INTERVAL),
+            interval: or(config.interval, INTERVAL),
+            timeout: or(config.timeout, TIMEOUT),
+            start_period: or(config.start_period, Duration::ZERO),
+            start_interval: or(config.start_interval, START_INTERVAL),
             retries: u32::try_from(config.retries)
                 .ok()
                 .filter(|retries| *retries > 0)
@@ -131,7 +131,7 @@ mod tests {
     fn check(test: &[&str]) -> Option<Check> {
         Check::of(&Healthcheck {
             test: test.iter().map(|word| (*word).to_owned()).collect(),
-            start_period_ns: 10_000_000_000,
+            start_period: 10_000_000_000,
             retries: 2,
             ..Healthcheck::default()
         })

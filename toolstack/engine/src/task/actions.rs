@@ -76,6 +76,12 @@ impl Task {
                 };
                 self.answer(ticket, answer);
             }
+            Action::Lease(ticket) => self.lease(ticket),
+            Action::CancelVisit => {
+                if let Work::Visiting { cancel, .. } = &self.work {
+                    cancel.cancel();
+                }
+            }
             Action::Hurry => {
                 self.shared.hub().hurry();
                 self.shared.execs.hurry();

@@ -11,11 +11,13 @@
 //!    ├──────────────────────────────────────────┘                                     │
 //!    ├────────────────────────────────────────────────────────────────────────────────┘
 //!    │   remove                  done
-//!    └──────────────► erasing ──────────► removed
+//!    ├──────────────► erasing ──────────► removed
+//!    │   somebody wants its files           nobody does any more
+//!    └──────────────────────────► visiting ──────────────────────► idle
 //! ```
 //!
 //! Docker's states are these: *created*, *exited* and *dead* are idle (and starting), *running* and *paused* are up (and
-//! ending), *restarting* is restarting, *removing* is erasing.
+//! ending), *restarting* is restarting, visiting (`visit.rs`) is not seen from outside, *removing* is erasing.
 //!
 //! Each request has a ticket and is answered exactly once: at once, or when what it waits for has happened. One that cannot
 //! be served in a phase but in the next waits in a queue for it.
@@ -54,6 +56,8 @@ pub enum Request {
     Remove {
         force: bool,
     },
+    /// Somebody wants its files; the answer is an [`Action::Lease`].
+    Files,
 }
 
 /// What has happened.
@@ -86,6 +90,8 @@ pub enum Happening {
     Erased {
         done: bool,
     },
+    /// The guest for its files is gone.
+    Visited,
 }
 
 /// What a deadline does.
@@ -119,6 +125,10 @@ pub enum Action {
         pause: bool,
     },
     Rename(Ticket),
+    /// Gives access to its files: by its guest, or by one for that which is made or there.
+    Lease(Ticket),
+    /// Ends the guest for its files.
+    CancelVisit,
     /// Nobody may hold up the end any longer.
     Hurry,
     /// An earlier deadline stays, and one that destroys.
@@ -156,6 +166,8 @@ pub enum Refusal {
     Paused,
     /// Of a signal.
     KillPaused,
+    /// Of access to its files: its agent does not run.
+    FilesPaused,
     AlreadyPaused,
     NotPaused,
     /// Of a removal without force.
@@ -178,6 +190,7 @@ pub enum Phase {
     },
     Ending,
     Restarting,
+    Visiting,
     Erasing,
     Removed,
 }
@@ -250,7 +263,11 @@ impl Machine {
     pub fn happened(&mut self, happening: Happening) -> Actions {
         let mut actions = Actions::new();
         self.react(happening, &mut actions);
-        while self.phase == Phase::Idle
+        while matches!(self.phase, Phase::Idle | Phase::Visiting | Phase::Up { .. })
+            && self
+                .deferred
+                .front()
+                .is_some_and(|(_, request)| !self.waits(request))
             && let Some((ticket, request)) = self.deferred.pop_front()
         {
             self.serve(ticket, request, &mut actions);
@@ -258,15 +275,39 @@ impl Machine {
         actions
     }
 
+    /// Whether a request has to wait for the present phase to end.
+    fn waits(&self, request: &Request) -> bool {
+        match (self.phase, request) {
+            (Phase::Erasing, _) => true,
+            (Phase::Ending, Request::Start | Request::Remove { force: false }) => true,
+            (Phase::Starting { .. } | Phase::Ending, Request::Files) => true,
+            (Phase::Visiting, Request::Start | Request::Restart { .. } | Request::Remove { .. }) => true,
+            _ => false,
+        }
+    }
+
     fn serve(&mut self, ticket: Ticket, request: Request, actions: &mut Actions) {
         use Refusal as No;
         let answer = |answer| Action::Answer(ticket, answer);
         let refuse = |refusal| answer(Answer::Refused(refusal));
         let done = |changed| answer(Answer::Done(changed));
+        if self.waits(&request) {
+            if let (Phase::Visiting, Request::Remove { force: true }) = (self.phase, &request) {
+                actions.push(Action::CancelVisit);
+            }
+            return self.deferred.push_back((ticket, request));
+        }
         let action = match (self.phase, request) {
             (Phase::Removed, _) => refuse(No::Removed),
-            (Phase::Erasing, request) => return self.deferred.push_back((ticket, request)),
             (_, Request::Renamed) => Action::Rename(ticket),
+
+            (Phase::Idle, Request::Files) => {
+                self.phase = Phase::Visiting;
+                Action::Lease(ticket)
+            }
+            (Phase::Up { paused: true }, Request::Files) => refuse(No::FilesPaused),
+            (Phase::Up { .. } | Phase::Visiting, Request::Files) => Action::Lease(ticket),
+            (_, Request::Files) => refuse(No::Restarting),
 
             (Phase::Idle, Request::Start | Request::Restart { .. }) => {
                 self.starts.push(ticket);
@@ -279,12 +320,9 @@ impl Machine {
                 done(false)
             }
             (Phase::Up { paused: true }, Request::Start) => refuse(No::Paused),
-            (Phase::Up { .. } | Phase::Restarting, Request::Start) => done(false),
-            (Phase::Ending, request @ (Request::Start | Request::Remove { force: false })) => {
-                return self.deferred.push_back((ticket, request));
-            }
+            (_, Request::Start) => done(false),
 
-            (Phase::Idle, Request::Stop { .. }) => done(false),
+            (Phase::Idle | Phase::Visiting, Request::Stop { .. }) => done(false),
             (_, Request::Stop { signal, timeout }) => {
                 self.stops.push(ticket);
                 self.want_end(actions);
@@ -300,7 +338,7 @@ impl Machine {
                 return self.end(signal, timeout, actions);
             }
 
-            (Phase::Idle | Phase::Ending, Request::Kill { .. }) => refuse(No::NotRunning),
+            (Phase::Idle | Phase::Visiting | Phase::Ending, Request::Kill { .. }) => refuse(No::NotRunning),
             (Phase::Starting { .. }, Request::Kill { ends: false, .. }) => refuse(No::NotRunning),
             (Phase::Starting { .. }, Request::Kill { signal, .. }) => {
                 self.want_end(actions);
@@ -414,7 +452,7 @@ impl Machine {
                 actions.push(Action::StopBackOff);
                 self.rest(actions);
             }
-            Phase::Idle | Phase::Ending | Phase::Erasing | Phase::Removed => {}
+            Phase::Idle | Phase::Visiting | Phase::Ending | Phase::Erasing | Phase::Removed => {}
         }
     }
 
@@ -459,6 +497,7 @@ impl Machine {
             }
             (Happening::Gone(run), Phase::Ending) => self.gone(&run, actions),
             (Happening::BackedOff, Phase::Restarting) => self.boot(actions),
+            (Happening::Visited, Phase::Visiting) => self.phase = Phase::Idle,
             (Happening::Switched { ticket, pause, done }, phase) => {
                 if done && matches!(phase, Phase::Up { .. }) {
                     self.phase = Phase::Up { paused: pause };

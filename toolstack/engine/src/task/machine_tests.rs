@@ -26,6 +26,8 @@ enum Event {
     Erased {
         done: bool,
     },
+    /// Nobody wants its files any more.
+    Visited,
     /// The daemon is killed and starts again.
     Daemon,
 }
@@ -45,6 +47,7 @@ struct World {
     ending: bool,
     erasing: bool,
     backing_off: bool,
+    visiting: bool,
     deadline: Option<Next>,
     code: i32,
     by_hand: bool,
@@ -70,6 +73,7 @@ impl World {
             ending: false,
             erasing: false,
             backing_off: false,
+            visiting: false,
             deadline: None,
             code: 0,
             by_hand: false,
@@ -129,6 +133,12 @@ impl World {
                     });
                 }
                 Action::Rename(ticket) => self.answer(ticket, Answer::Done(true)),
+                Action::Lease(ticket) => {
+                    assert!(!self.booting && !self.ending && !self.erasing && !self.paused);
+                    self.visiting = !self.guest;
+                    self.answer(ticket, Answer::Done(true));
+                }
+                Action::CancelVisit => assert!(self.visiting),
                 Action::Hurry => {}
                 Action::Deadline(after, next) => {
                     assert!(self.guest && !self.ending);
@@ -166,11 +176,14 @@ impl World {
     /// Phase and world agree.
     fn check(&self) {
         let is = match self.machine.phase() {
-            Phase::Idle => !self.guest && !self.booting && !self.backing_off && !self.erasing,
+            Phase::Idle => {
+                !self.visiting && !self.guest && !self.booting && !self.backing_off && !self.erasing
+            }
             Phase::Starting { adopting, .. } => self.booting && self.guest == adopting,
             Phase::Up { paused } => self.guest && !self.ending && self.paused == paused,
             Phase::Ending => self.guest && self.ending,
             Phase::Restarting => self.backing_off && !self.guest,
+            Phase::Visiting => self.visiting && !self.guest && !self.booting,
             Phase::Erasing => self.erasing,
             Phase::Removed => self.removed && self.open.is_empty(),
         };
@@ -226,6 +239,10 @@ impl World {
                 self.removed = done;
                 self.happen(Happening::Erased { done });
             }
+            Event::Visited if self.visiting => {
+                self.visiting = false;
+                self.happen(Happening::Visited);
+            }
             Event::Daemon => self.restart_daemon(),
             _ => {}
         }
@@ -242,6 +259,7 @@ impl World {
         self.ending = false;
         self.erasing = false;
         self.backing_off = false;
+        self.visiting = false;
         self.deadline = None;
         self.machine = match adopt {
             true => Machine::adopting(self.by_hand, 0),
@@ -272,6 +290,7 @@ impl World {
             self.step(Event::Deadline);
             self.step(Event::Gone);
             self.step(Event::Erased { done: true });
+            self.step(Event::Visited);
         }
         panic!(
             "it does not come to rest: {:?}, open {:?}",
@@ -296,6 +315,7 @@ fn requests() -> impl Strategy<Value = Request> {
         1 => Just(Request::Unpause),
         1 => Just(Request::Renamed),
         1 => any::<bool>().prop_map(|force| Request::Remove { force }),
+        2 => Just(Request::Files),
     ]
 }
 
@@ -308,6 +328,7 @@ fn events() -> impl Strategy<Value = Event> {
         1 => Just(Event::Deadline),
         2 => Just(Event::BackedOff),
         2 => prop::bool::weighted(0.8).prop_map(|done| Event::Erased { done }),
+        2 => Just(Event::Visited),
         1 => Just(Event::Daemon),
     ]
 }

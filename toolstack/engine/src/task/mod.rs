@@ -6,11 +6,12 @@ mod ending;
 mod machine;
 pub mod policy;
 mod requests;
+mod visiting;
 
 pub use ending::erase;
 
 use crate::boot::{self, Booted};
-use crate::container::{Commands, Reply, Shared, WaitResult};
+use crate::container::{Asked, Commands, Reply, Shared, WaitResult};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::fault;
@@ -19,6 +20,7 @@ use crate::hypervisor::{Ended, Guest};
 use crate::plan::{FIRST_PROCESS, Plan};
 use crate::session::{Session, SessionEvent};
 use crate::state::Status;
+use crate::visit::Lease;
 use crate::watchdog;
 use chrono::Utc;
 use ending::{Over, Verdict};
@@ -26,6 +28,7 @@ use guest_protocol::message::{ExitStatus, ProcessId, RequestBody};
 use machine::{Happening, Machine, Next, Phase, Ticket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 struct Up {
     guest: Arc<dyn Guest>,
     session: Session,
-    events: tokio::sync::mpsc::UnboundedReceiver<SessionEvent>,
+    events: mpsc::UnboundedReceiver<SessionEvent>,
     ended: JoinHandle<Ended>,
     pumps: Vec<JoinHandle<()>>,
     /// Processes that an earlier engine started and this one knows nothing of.
@@ -56,6 +59,13 @@ enum Work {
         adopting: Option<Arc<dyn Guest>>,
     },
     Up(Box<Up>),
+    /// It does not run, but a guest for its files does.
+    Visiting {
+        /// Gives the requests that came too late.
+        work: JoinHandle<Vec<Reply<Lease>>>,
+        requests: mpsc::UnboundedSender<Reply<Lease>>,
+        cancel: CancellationToken,
+    },
     Ending {
         work: JoinHandle<()>,
         over: Over,
@@ -63,8 +73,9 @@ enum Work {
 }
 
 enum Event {
-    Command(crate::container::Command, Reply),
+    Asked(Asked),
     Forgotten,
+    Visited(Vec<Reply<Lease>>),
     Booted(Result<Booted, Error>),
     Session(Option<SessionEvent>),
     GuestEnded(Ended),
@@ -81,6 +92,10 @@ pub struct Task {
     work: Work,
     /// Those who asked and have no answer yet.
     replies: BTreeMap<Ticket, Reply>,
+    /// The same for those who want its files.
+    leases: BTreeMap<Ticket, Reply<Lease>>,
+    /// Those who asked for its files when the guest for them was on its way out.
+    late: Vec<Reply<Lease>>,
     next_ticket: Ticket,
     /// Why what failed last did.
     failure: Error,
@@ -122,6 +137,10 @@ impl Work {
                     }
                 }
             }
+            Self::Visiting { work, .. } => Event::Visited(work.await.unwrap_or_else(|error| {
+                tracing::error!(%error, "a guest for a container's files");
+                Vec::new()
+            })),
             Self::Ending { work, .. } => {
                 if let Err(error) = work.await {
                     tracing::error!(%error, "ending a guest");
@@ -166,6 +185,8 @@ impl Task {
             machine,
             work: Work::Idle(None),
             replies: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            late: Vec::new(),
             next_ticket: 0,
             failure: Error::failed("no reason is known"),
             verdict: None,
@@ -179,12 +200,14 @@ impl Task {
                 () = self.cx.closing.cancelled() => return,
                 event = self.work.next() => event,
                 command = self.commands.recv() => match command {
-                    Some((command, reply)) => Event::Command(command, reply),
+                    Some(asked) => Event::Asked(asked),
                     None => Event::Forgotten,
                 },
             };
             match event {
-                Event::Command(command, reply) => self.command(command, reply).await,
+                Event::Asked(Asked::Change(command, reply)) => self.command(command, reply).await,
+                Event::Asked(Asked::Files(reply)) => self.files(reply).await,
+                Event::Visited(late) => self.visited(late).await,
                 Event::Forgotten => return,
                 Event::Booted(result) => self.booted(result).await,
                 Event::Session(Some(event)) => self.session_event(event).await,

@@ -78,7 +78,12 @@ impl Task {
             Answer::Failed => Err(self.failure.clone()),
             Answer::Refused(refusal) => Err(self.refused(refusal)),
         };
-        if let Some(reply) = self.replies.remove(&ticket) {
+        if let Some(reply) = self.leases.remove(&ticket) {
+            let error = result
+                .err()
+                .unwrap_or_else(|| Error::failed("the files are not given"));
+            let _ = reply.send(Err(error));
+        } else if let Some(reply) = self.replies.remove(&ticket) {
             // Who asked may have gone.
             let _ = reply.send(result);
         }
@@ -94,6 +99,10 @@ impl Task {
             )),
             Refusal::Paused => Error::conflict("cannot start a paused container, try unpause instead"),
             Refusal::KillPaused => Error::conflict(format!("container {id} is paused: unpause it first")),
+            Refusal::FilesPaused => {
+                let name = self.shared.with(|record| record.name.clone());
+                Error::conflict(format!("container {name} is paused: unpause it first"))
+            }
             Refusal::AlreadyPaused => Error::conflict(format!("container {id} is already paused")),
             Refusal::NotPaused => Error::conflict(format!("container {id} is not paused")),
             Refusal::Running => {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig};
 
 use super::{ContainerOptions, GuestType};
 use crate::env_file::{environment, labels, pair};
@@ -108,6 +108,12 @@ impl ContainerOptions {
             ulimits: filled(&self.ulimit),
             network_mode: Some(self.network.clone().unwrap_or_else(|| "default".to_owned())),
             restart_policy: self.restart.clone(),
+            log_config: (self.log_driver.is_some() || !self.log_opt.is_empty()).then(|| {
+                HostConfigLogConfig {
+                    typ: self.log_driver.clone(),
+                    config: map(self.log_opt.iter().map(|text| pair(text))),
+                }
+            }),
             auto_remove: Some(self.rm),
             container_id_file: self.cidfile.as_ref().map(|path| path.display().to_string()),
             console_size: self
@@ -195,7 +201,7 @@ mod tests {
              --tmpfs /t:size=1m --tmpfs /u --type pv --annotation a=b --stop-signal INT --stop-timeout -1 \
              --restart on-failure:2 --cap-add NET_ADMIN --cap-drop ALL --group-add g --add-host a:1.2.3.4 \
              --dns 1.1.1.1 --dns-search x --ulimit nofile=1:2 --sysctl net.x=1 --shm-size 64m --init \
-             --security-opt s --network none --no-healthcheck --entrypoint /e --privileged --rm img",
+             --security-opt s --log-driver journald --log-opt tag=x=y --network none --no-healthcheck --entrypoint /e --privileged --rm img",
         );
         let want = json!({
             "Hostname": "host", "Domainname": "d", "User": "1:2", "WorkingDir": "/w", "Env": ["A=1"],
@@ -211,7 +217,7 @@ mod tests {
             "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}, "CapAdd": ["NET_ADMIN"],
             "CapDrop": ["ALL"], "GroupAdd": ["g"], "ExtraHosts": ["a:1.2.3.4"], "Dns": ["1.1.1.1"],
             "DnsSearch": ["x"], "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
-            "Sysctls": {"net.x": "1"}, "ShmSize": 64 << 20, "Init": true, "SecurityOpt": ["s"],
+            "Sysctls": {"net.x": "1"}, "LogConfig": {"Type": "journald", "Config": {"tag": "x=y"}}, "ShmSize": 64 << 20, "Init": true, "SecurityOpt": ["s"],
             "NetworkMode": "none", "Privileged": true,
         });
         for (key, value) in want.as_object().unwrap() {

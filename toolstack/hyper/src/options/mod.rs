@@ -105,6 +105,12 @@ pub struct ContainerOptions {
     /// Read in a line delimited file of labels
     #[arg(long, value_name = "FILE")]
     label_file: Vec<PathBuf>,
+    /// Logging driver for the container
+    #[arg(long, value_name = "STRING")]
+    log_driver: Option<String>,
+    /// Log driver options
+    #[arg(long, value_name = "LIST", value_parser = values::log_option)]
+    log_opt: Vec<String>,
     /// Memory limit (of the guest, with its kernel)
     #[arg(short, long, value_name = "BYTES", value_parser = parse_size)]
     memory: Option<i64>,

@@ -98,6 +98,16 @@ pub fn key_value(text: &str) -> Result<String, String> {
     }
 }
 
+/// `key=value`, as in `--log-opt`.
+pub fn log_option(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!(
+            "invalid argument {text:?}: an option of the log is of the form key=value"
+        )),
+    }
+}
+
 /// `/path` or `/path:options`
 pub fn tmpfs(text: &str) -> Result<String, String> {
     if text.starts_with('/') {

@@ -1,10 +1,16 @@
 //! A file for each verb.
 
 pub mod attach;
+pub mod commit;
 pub mod completion;
+pub mod cp;
 pub mod create;
 pub mod df;
+pub mod diff;
+pub mod doctor;
+pub mod events;
 pub mod exec;
+pub mod export;
 pub mod history;
 pub mod images;
 pub mod import;
@@ -16,6 +22,7 @@ pub mod login;
 pub mod logout;
 pub mod logs;
 pub mod pause;
+pub mod prune;
 pub mod prune_images;
 pub mod ps;
 pub mod pull;
@@ -28,9 +35,12 @@ pub mod run;
 pub mod save;
 pub mod search;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod tag;
+pub mod top;
 pub mod unpause;
+pub mod update;
 pub mod verify;
 pub mod version;
 pub mod wait;

@@ -9,7 +9,7 @@ use crate::images::check_platform;
 use crate::request;
 use axum::http::StatusCode;
 use engine::images::Healthcheck;
-use engine::{CreateRequest, GuestType, HostConfig, RestartPolicy, Ulimit};
+use engine::{CreateRequest, GuestType, HostConfig, LogConfig, RestartPolicy, Ulimit};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -77,10 +77,10 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
 fn healthcheck(check: Healthcheck) -> Result<Healthcheck, ApiError> {
     const LEAST_NS: i64 = 1_000_000;
     for (what, ns) in [
-        ("Interval", check.interval_ns),
-        ("Timeout", check.timeout_ns),
-        ("StartPeriod", check.start_period_ns),
-        ("StartInterval", check.start_interval_ns),
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
     ] {
         if ns != 0 && ns < LEAST_NS {
             return Err(ApiError::invalid(format!(
@@ -155,7 +155,17 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         annotations,
         security_opt: host.security_opt.unwrap_or_default(),
         network_mode: network_mode(&mode).ok_or_else(|| no_network(&mode))?.to_owned(),
+        log: log_config(host.log_config),
     })
+}
+
+/// Checked by the engine, once the daemon's own is under it.
+fn log_config(log: Option<super::body::LogConfig>) -> LogConfig {
+    let log = log.unwrap_or_default();
+    LogConfig {
+        driver: log.r#type.unwrap_or_default(),
+        options: log.config.unwrap_or_default(),
+    }
 }
 
 fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
@@ -164,7 +174,7 @@ fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
         .map_err(|_| ApiError::invalid(format!("invalid {what}: {value} must not be negative")))
 }
 
-fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
+pub fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     let bytes = not_negative("Memory", Some(bytes))?;
     if bytes != 0 && bytes < MIN_MEMORY_MIB << 20 {
         return Err(ApiError::invalid(format!(
@@ -174,7 +184,7 @@ fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     Ok(bytes)
 }
 
-fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
+pub fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
     let name = policy.name.unwrap_or_default();
     let count = policy.maximum_retry_count.unwrap_or_default();
     if !["", "no", "always", "unless-stopped", "on-failure"].contains(&name.as_str()) {

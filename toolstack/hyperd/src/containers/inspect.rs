@@ -1,6 +1,7 @@
 //! `/containers/{id}/json`.
 
 use super::create::{NEVER_KILL, annotations_of};
+use super::sizes::Sizes;
 use crate::api::Call;
 use crate::error::Answer;
 use crate::request;
@@ -15,12 +16,11 @@ const SHM_BYTES: u64 = 64 << 20;
 
 pub fn inspect(call: &Call, id: &str) -> Answer {
     let container = super::find(call, id)?;
-    let log = call.engine().log_path(&container.id);
+    let log = call.engine().log_path(&container).unwrap_or_default();
     let execs = call.engine().execs(&container.id);
     let mut value = container_json(&container, &log, &execs);
     if call.query.flag("size") {
-        value["SizeRw"] = json!(0);
-        value["SizeRootFs"] = json!(0);
+        Sizes::new(call.engine()).add_to(&mut value, &container);
     }
     Ok(request::ok_json(&value))
 }
@@ -169,7 +169,7 @@ fn host_json(host: &HostConfig) -> Value {
     let mut value = json!({
         "Binds": null,
         "ContainerIDFile": "",
-        "LogConfig": { "Type": "json-file", "Config": {} },
+        "LogConfig": { "Type": host.log.driver(), "Config": host.log.options },
         "NetworkMode": host.network_mode,
         "PortBindings": {},
         "RestartPolicy": {

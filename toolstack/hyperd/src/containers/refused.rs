@@ -75,13 +75,6 @@ pub fn refuse(body: &Body, host: &Host) -> Result<(), ApiError> {
     {
         return Err(no_network(name));
     }
-    if let Some(kind) = host.log_config.as_ref().and_then(|log| log.r#type.as_deref())
-        && !["", "json-file"].contains(&kind)
-    {
-        return Err(ApiError::invalid(format!(
-            "logger: no log driver named '{kind}' is registered"
-        )));
-    }
     match host.runtime.as_deref() {
         None | Some("" | RUNTIME) => Ok(()),
         Some(other) => Err(ApiError::invalid(format!(
@@ -117,7 +110,6 @@ pub fn warnings(host: &Host) -> Vec<String> {
         || some(&host.blkio_device_write_bps)
         || some(&host.blkio_device_read_iops)
         || some(&host.blkio_device_write_iops);
-    let log_options = host.log_config.as_ref().and_then(|log| log.config.as_ref());
     [
         (number(host.memory_reservation), "a soft limit of memory"),
         // Without an own value, clients send twice the memory or -1.
@@ -151,10 +143,6 @@ pub fn warnings(host: &Host) -> Vec<String> {
         (number(host.pids_limit), "a limit of processes"),
         (text(&host.cgroup_parent), "the parent cgroup"),
         (text(&host.volume_driver), "the volume driver"),
-        (
-            log_options.is_some_and(|options| !options.is_empty()),
-            "options of the log",
-        ),
     ]
     .into_iter()
     .filter(|(asked, _)| *asked)
