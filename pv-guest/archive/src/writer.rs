@@ -83,14 +83,13 @@ impl<W: Write> Writer<W> {
             bytes: 0,
             xattrs: Vec::new(),
         };
-        if !stat.is_directory() && stat.links > 1 {
-            if let Some(first) = self.links.get(&stat.inode).cloned() {
-                entry.kind = tar::EntryType::Link;
-                entry.link = &first;
-                self.head(&entry)?;
-                return Ok(Some(stat));
-            }
-            // Written under its first name, unless it turns out to be gone.
+        let first = self.links.get(&stat.inode).cloned();
+        // Else written under its first name, unless it turns out to be gone.
+        if let Some(first) = first.filter(|_| !stat.is_directory() && stat.links > 1) {
+            entry.kind = tar::EntryType::Link;
+            entry.link = &first;
+            self.head(&entry)?;
+            return Ok(Some(stat));
         }
         match stat.kind() {
             FileType::RegularFile => {
