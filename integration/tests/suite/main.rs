@@ -13,12 +13,15 @@ mod faults;
 mod fidelity;
 mod files;
 mod guest;
+mod health;
 mod hostile;
 mod image;
+mod kills;
 mod lifecycle;
 mod logs;
 mod overlay;
 mod push;
+mod restart;
 mod run;
 mod secure;
 mod service;
@@ -27,6 +30,7 @@ mod storage;
 mod support;
 mod tty;
 mod usage;
+mod xenstore;
 
 fn main() -> std::process::ExitCode {
     let tests = [
@@ -50,7 +54,11 @@ fn main() -> std::process::ExitCode {
         docker::TESTS,
         docker_py::TESTS,
         errors::TESTS,
+        restart::TESTS,
+        health::TESTS,
+        xenstore::TESTS,
         faults::TESTS,
+        kills::TESTS,
         service::TESTS,
         hostile::TESTS,
     ]

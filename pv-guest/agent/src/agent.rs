@@ -7,6 +7,7 @@ use crate::files::Jobs;
 use crate::guest;
 use crate::kmsg;
 use crate::link::Link;
+use crate::oom;
 use crate::process::{self, Namespaces, set_nonblocking};
 use crate::processes;
 use crate::streams::{Input, Output, Process};
@@ -33,6 +34,7 @@ const READ_BYTES: usize = 64 << 10;
 struct Running {
     container: Container,
     namespaces: Option<Namespaces>,
+    oom: Option<oom::Watch>,
 }
 
 pub struct Agent {
@@ -49,6 +51,8 @@ pub struct Agent {
     children: OwnedFd,
     kernel_log: Option<(StreamId, kmsg::Reader)>,
     oom_kills: u64,
+    /// Some container's count of kills may have changed.
+    memory_changed: bool,
     shutdown: bool,
 }
 
@@ -77,6 +81,7 @@ impl Agent {
             children,
             kernel_log: None,
             oom_kills: oom_kills(),
+            memory_changed: false,
             shutdown: false,
         })
     }
@@ -92,6 +97,7 @@ impl Agent {
             }
             self.jobs.pump(&mut self.mux, &mut buffer);
             self.pump_kernel_log();
+            self.tell_kills()?;
             self.tell_exits()?;
             for (id, result) in self.jobs.finished(&mut self.mux) {
                 self.send(&Event::Reply { id, result })?;
@@ -124,6 +130,11 @@ impl Agent {
         for process in self.processes.values() {
             process.interests(&self.mux, &mut fds);
         }
+        for running in self.containers.values() {
+            if let Some(watch) = &running.oom {
+                fds.push(PollFd::new(watch, PollFlags::PRI));
+            }
+        }
         self.jobs.interests(&self.mux, &mut fds);
         if let Some((stream, reader)) = &self.kernel_log
             && self.mux.room(*stream) > 0
@@ -143,7 +154,9 @@ impl Agent {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("poll"),
         }
+        let memory_changed = fds.iter().any(|fd| fd.revents().contains(PollFlags::PRI));
         drop(fds);
+        self.memory_changed |= memory_changed;
         self.link.take_notification().context("take a notification")?;
         let mut signals = [0; 1024];
         while rustix::io::read(&self.children, &mut signals).is_ok_and(|length| length > 0) {}
@@ -284,11 +297,13 @@ impl Agent {
         }
         let id = spec.id.clone();
         let container = Container::create(spec)?;
+        let oom = oom::Watch::open(&container.cgroup());
         self.containers.insert(
             id,
             Running {
                 container,
                 namespaces: None,
+                oom,
             },
         );
         Ok(())
@@ -464,6 +479,7 @@ impl Agent {
             let signal = status.terminating_signal();
             let kills = oom_kills();
             let oom_killed = signal == Some(libc::SIGKILL) && kills > self.oom_kills;
+            self.memory_changed |= kills > self.oom_kills;
             self.oom_kills = kills;
             let code = signal.map_or_else(|| status.exit_status().unwrap_or(255), |signal| 128 + signal);
             let Some(process) = self
@@ -486,6 +502,19 @@ impl Agent {
                 crate::kmsg::log(&format!("container {} ended with {code}", process.container));
             }
         }
+    }
+
+    /// Tells of what the kernel has killed for want of memory, before the exits that come of it.
+    fn tell_kills(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.memory_changed) {
+            return Ok(());
+        }
+        let watched = self.containers.iter_mut();
+        let hit: Vec<String> = watched
+            .filter_map(|(id, running)| running.oom.as_mut()?.killed().then(|| id.clone()))
+            .collect();
+        hit.into_iter()
+            .try_for_each(|container| self.send(&Event::OutOfMemory { container }))
     }
 
     /// Tells of each exit once its output has gone out.

@@ -18,6 +18,7 @@ pub mod kmsg;
 mod limits;
 pub mod link;
 mod mounts;
+mod oom;
 mod process;
 mod processes;
 mod program;

@@ -79,6 +79,11 @@ pub enum Event {
     /// A process ended. Sent after its output streams were closed with end-of-stream; output that a descendant holds
     /// open is ended two seconds after the exit. Repeated in [`GuestState`] until the engine sends [`RequestBody::Forget`].
     Exited { process: ProcessId, status: ExitStatus },
+    /// The kernel has killed a process of this container for want of memory.
+    OutOfMemory { container: String },
+    /// Of an agent that is newer: nothing that this engine knows.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

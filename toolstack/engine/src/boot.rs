@@ -1,12 +1,16 @@
 //! A guest's beginning and end: from a plan to a process that runs, and from there to nothing.
 
+use crate::console;
 use crate::container::Shared;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::fault;
 use crate::hypervisor::{Ended, Guest};
 use crate::log::{self, LogWriter, Run};
 use crate::plan::{FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
+use crate::records::{Entry, Operation};
 use crate::session::{Session, SessionEvent, Tap, refused};
+use crate::state::Status;
 use crate::stdio::{Source, pump_input};
 use guest_protocol::message::{ExitStatus, GuestState, ProcessId, ReplyBody, RequestBody};
 use std::collections::BTreeSet;
@@ -36,6 +40,8 @@ pub struct Booted {
     pub foreign: BTreeSet<ProcessId>,
     /// The process ended while nobody looked.
     pub exited: Option<ExitStatus>,
+    /// The start, to be ended with the record that it runs.
+    pub operation: Option<Entry>,
 }
 
 /// Builds a container's guest and starts its process in it. Nothing is left of the guest on failure.
@@ -49,28 +55,44 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
-    let guest = build(&cx, &shared, &plan).await?;
+    let (guest, operation) = build(&cx, &shared, &plan).await?;
     let start = begin(&cx, &shared, Arc::clone(&guest), &plan);
-    started(&cx, &shared, guest.as_ref(), &cancel, start).await
+    let booted = started(&cx, &shared, guest.as_ref(), operation, &cancel, start).await?;
+    Ok(Booted {
+        operation: Some(operation),
+        ..booted
+    })
 }
 
-/// The record of a container whose guest is gone.
-pub fn forget(cx: &Context, shared: &Shared) {
-    shared.note(cx, |record| {
+/// The record of a container whose guest is gone, and the end of the operation that built it.
+pub fn forget(cx: &Context, shared: &Shared, operation: Entry) {
+    shared.note_end(cx, Some(operation), |record| {
         record.state.guest = None;
         record.state.domid = None;
     });
 }
 
-/// Builds a guest that the record knows from before it is there. Nothing is left of it on failure.
-pub async fn build(cx: &Context, shared: &Shared, plan: &Plan) -> Result<Arc<dyn Guest>, Error> {
+/// Builds a guest that the record knows from before it is there. Nothing is left of it on failure; else the operation is to
+/// be ended by whoever asked.
+pub async fn build(cx: &Context, shared: &Shared, plan: &Plan) -> Result<(Arc<dyn Guest>, Entry), Error> {
     // Whoever finds this record later knows what to look for.
-    shared.update(cx, |record| record.state.guest = Some(plan.uuid))?;
+    let operation = shared.update_and(
+        cx,
+        |record| record.state.guest = Some(plan.uuid),
+        |on_disk| {
+            on_disk.begin(&Operation::Start {
+                container: shared.id.clone(),
+                guest: plan.uuid,
+            })
+        },
+    )?;
+    fault::point("start.begun");
     let built = cx.hypervisor.build(plan).await;
-    let guest = built.inspect_err(|_| forget(cx, shared))?;
+    let guest = built.inspect_err(|_| forget(cx, shared, operation))?;
     let domid = guest.domid();
     shared.note(cx, |record| record.state.domid = Some(domid));
-    Ok(guest)
+    fault::point("start.built");
+    Ok((guest, operation))
 }
 
 /// Lets a guest run, and does what there is to begin with. Nothing is left of it on failure.
@@ -78,6 +100,7 @@ pub async fn started<T>(
     cx: &Context,
     shared: &Shared,
     guest: &dyn Guest,
+    operation: Entry,
     cancel: &CancellationToken,
     begin: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
@@ -91,7 +114,7 @@ pub async fn started<T>(
             let (name, domid) = (shared.with(|record| record.name.clone()), guest.domid());
             tracing::debug!(container = %name, domid, %error, "start failed");
             report(&name, guest.destroy().await);
-            forget(cx, shared);
+            forget(cx, shared, operation);
             Err(error)
         }
     }
@@ -173,6 +196,7 @@ async fn begin(
         pumps,
         foreign: BTreeSet::new(),
         exited: None,
+        operation: None,
     })
 }
 
@@ -289,8 +313,19 @@ pub async fn adopt(
     cancel: CancellationToken,
 ) -> Result<Booted, Error> {
     let taken = async {
+        // One that stands still cannot say how it stands. Whether it does is Xen's word, since the last daemon may have
+        // died between pausing it and writing so.
+        let paused = guest.is_paused().await?;
+        if paused {
+            guest.unpause().await?;
+        }
         let (session, events) = Session::open(guest.link().await?);
         let state = session.hello().await.map_err(|error| guest_error(&error))?;
+        if paused {
+            guest.pause().await?;
+        }
+        let status = if paused { Status::Paused } else { Status::Running };
+        shared.note(&cx, |record| record.state.status = status);
         resume(&cx, &shared, Arc::clone(&guest), &plan, session, events, &state)
     };
     watched(&cx, guest.as_ref(), &cancel, taken).await
@@ -329,31 +364,29 @@ fn resume(
         }
     }
     kernel_log(cx, shared, &session, false);
+    let foreign = shared.execs.resume(cx, shared, &session, state);
     session.settled();
-    let others = state
-        .processes
-        .iter()
-        .filter(|process| process.process != FIRST_PROCESS);
-    for process in others.clone().filter(|process| process.exited.is_some()) {
-        let (session, process) = (session.clone(), process.process);
-        tokio::spawn(async move { session.request(RequestBody::Forget { process }).await });
-    }
     Ok(Booted {
         guest,
         session,
         events,
         pid: process.pid,
         pumps,
-        foreign: others
-            .filter(|process| process.exited.is_none())
-            .map(|process| process.process)
-            .collect(),
+        foreign,
         exited: process.exited.clone(),
+        operation: None,
     })
 }
 
 /// Ends a guest, after it has written its disk when `clean`.
-pub async fn end(name: String, guest: Arc<dyn Guest>, session: Session, clean: bool) {
+pub async fn end(
+    cx: Arc<Context>,
+    shared: Arc<Shared>,
+    guest: Arc<dyn Guest>,
+    session: Session,
+    clean: bool,
+) {
+    let name = shared.with(|record| record.name.clone());
     if clean {
         let asked = tokio::time::timeout(SHUTDOWN_TIMEOUT, session.request(RequestBody::Shutdown)).await;
         match asked {
@@ -371,7 +404,34 @@ pub async fn end(name: String, guest: Arc<dyn Guest>, session: Session, clean: b
     {
         tracing::error!(container = %name, "the guest's link does not end");
     }
+    if !clean {
+        last_words(&cx, &shared, guest.as_ref()).await;
+    }
+    fault::point("exit.ending");
     report(&name, guest.destroy().await);
+}
+
+/// What a guest whose agent could not tell it any more has written to its console goes to `console.log`: how a kernel
+/// died, for one.
+async fn last_words(cx: &Context, shared: &Shared, guest: &dyn Guest) {
+    let bytes = match guest.console().await {
+        Ok(bytes) => bytes,
+        Err(error) => return tracing::debug!(%error, "no console"),
+    };
+    let path = shared.folder(cx).join("console.log");
+    let known = tokio::fs::read(&path).await.unwrap_or_default();
+    let new = console::after(&known, &bytes);
+    let written = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(&new));
+    match written {
+        Ok(()) => shared
+            .console_sender()
+            .send_modify(|progress| progress.writes += 1),
+        Err(error) => tracing::error!(%error, path = %path.display(), "the guest's last words are not kept"),
+    }
 }
 
 fn report(name: &str, errors: Vec<Error>) {

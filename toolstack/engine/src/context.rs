@@ -5,8 +5,10 @@ use crate::engine::{EngineConfig, Events, Settings};
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
 use crate::plan::{Defaults, Plan};
+use crate::published::Publisher;
 use crate::records::Records;
 use crate::state::Container;
+use crate::unwritten::Unwritten;
 use images::{RootDisk, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +20,9 @@ pub struct Context {
     pub hypervisor: Box<dyn Hypervisor>,
     pub images: Arc<Store>,
     pub records: Records,
+    pub unwritten: Unwritten,
+    /// Says how the containers stand, for everyone on the host.
+    pub publisher: Publisher,
     pub config: EngineConfig,
     pub settings: RwLock<Arc<Settings>>,
     /// The empty disk that each container's is cloned from.

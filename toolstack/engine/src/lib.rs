@@ -3,16 +3,20 @@
 //! ```text
 //!   engine       the facade: containers by name, execs, images            (engine.rs)
 //!   container    one task owns each container and its guest               (container.rs, guest.rs)
+//!   fault        where tests have the daemon killed                        (fault.rs)
+//!   health       whether a container does its work                          (health/)
 //!   session      the conversation with a guest's agent over its link      (session.rs)
 //!   files        what is in a container, by jobs of its agent             (files/, visit.rs)
 //!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log/)
-//!   records      what must survive, in SQLite                             (records.rs)
+//!   records      what must survive, in SQLite                             (records/)
+//!   published    how the containers stand, in xenstore; and what is asked  (published.rs, requests.rs)
 //!   hypervisor   all the engine knows of Xen, as a trait                  (hypervisor.rs, xen_host.rs)
 //! ```
 #![forbid(unsafe_code)]
 
 mod boot;
 mod commit;
+mod console;
 mod container;
 mod context;
 mod devices;
@@ -20,12 +24,17 @@ mod disks;
 mod engine;
 mod error;
 mod exec;
+mod exec_records;
+mod fault;
 mod files;
+mod health;
 mod hypervisor;
 mod log;
 mod names;
 mod plan;
+mod published;
 mod records;
+mod requests;
 mod restore;
 mod session;
 mod signal;
@@ -33,7 +42,9 @@ mod spec;
 mod state;
 mod stdio;
 mod task;
+mod unwritten;
 mod visit;
+mod watchdog;
 mod xen_host;
 
 pub use commit::CommitRequest;
@@ -44,6 +55,7 @@ pub use engine::{
 pub use error::{Error, ErrorKind};
 pub use files::{Change, ChangeKind, Download, ExtractOptions, PathStat};
 pub use guest_protocol::message::{ProcessInfo, Usage as ContainerUsage, WindowSize};
+pub use health::{Health, HealthStatus, Probe};
 pub use hypervisor::{DiskUsage, GuestType, GuestUsage, HostInfo, MemoryInfo, NicUsage};
 pub use images;
 pub use log::{DRIVERS as LOG_DRIVERS, LogConfig, LogEntry, LogOptions};

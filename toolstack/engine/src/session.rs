@@ -32,6 +32,8 @@ pub enum SessionEvent {
         process: ProcessId,
         status: ExitStatus,
     },
+    /// The guest's kernel has killed a process for want of memory.
+    OutOfMemory,
     /// The guest broke the rules, or the link failed.
     Broken(String),
 }
@@ -459,6 +461,8 @@ impl Task {
             Event::Exited { process, status } => {
                 let _ = self.events.send(SessionEvent::Exited { process, status });
             }
+            Event::OutOfMemory { .. } => drop(self.events.send(SessionEvent::OutOfMemory)),
+            Event::Unknown => {}
             Event::Reply { id, result } => {
                 let Some(reply) = self.waiting.remove(&id) else {
                     return Err(End::Broken(format!(

@@ -2,7 +2,7 @@
 
 use crate::hypervisor::GuestType;
 use crate::log::LogConfig;
-use images::ImageConfig;
+use images::{Healthcheck, ImageConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -32,6 +32,7 @@ pub struct CreateRequest {
     pub attach_stdin: bool,
     pub attach_stdout: bool,
     pub attach_stderr: bool,
+    pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
 
@@ -110,6 +111,7 @@ pub struct Config {
     pub attach_stderr: bool,
     pub exposed_ports: Vec<String>,
     pub volumes: Vec<String>,
+    pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
 
@@ -151,6 +153,10 @@ impl Config {
             attach_stderr: request.attach_stderr,
             exposed_ports: image.exposed_ports.clone(),
             volumes: image.volumes.clone(),
+            healthcheck: match request.healthcheck {
+                Some(own) => Some(own.over(image.healthcheck.as_ref())),
+                None => image.healthcheck.clone(),
+            },
             host: request.host,
         }
     }

@@ -9,6 +9,7 @@ use crate::container::{Reply, Shared};
 use crate::context::Context;
 use crate::error::Error;
 use crate::hypervisor::Guest;
+use crate::records::Entry;
 use crate::session::{Session, SessionEvent};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -36,6 +37,8 @@ struct Visit {
     guest: Arc<dyn Guest>,
     session: Session,
     events: mpsc::UnboundedReceiver<SessionEvent>,
+    /// Ends with the guest.
+    operation: Entry,
 }
 
 /// Serves requests until nobody has a lease any more. Gives those that came too late for it.
@@ -61,9 +64,16 @@ pub async fn run(
         visit.session.end().await;
         return late;
     };
-    let name = shared.with(|record| record.name.clone());
-    boot::end(name, visit.guest, visit.session, clean).await;
-    boot::forget(&cx, &shared);
+    let operation = visit.operation;
+    boot::end(
+        Arc::clone(&cx),
+        Arc::clone(&shared),
+        visit.guest,
+        visit.session,
+        clean,
+    )
+    .await;
+    boot::forget(&cx, &shared, operation);
     late
 }
 
@@ -124,12 +134,13 @@ async fn open(cx: &Arc<Context>, shared: &Arc<Shared>, cancel: &CancellationToke
     let mut plan = cx.full_plan(&shared.record(), Uuid::new_v4()).await?;
     plan.memory_mib = MEMORY_MIB;
     plan.vcpus = 1;
-    let guest = boot::build(cx, shared, &plan).await?;
+    let (guest, operation) = boot::build(cx, shared, &plan).await?;
     let connect = boot::connect(guest.as_ref(), &plan);
-    let (session, events) = boot::started(cx, shared, guest.as_ref(), cancel, connect).await?;
+    let (session, events) = boot::started(cx, shared, guest.as_ref(), operation, cancel, connect).await?;
     Ok(Visit {
         guest,
         session,
         events,
+        operation,
     })
 }

@@ -2,7 +2,9 @@
 
 use crate::devices::SharedDevices;
 use crate::error::{Error, ErrorKind};
-use crate::hypervisor::{Ended, Guest, GuestLink, GuestType, GuestUsage, HostInfo, Hypervisor, MemoryInfo};
+use crate::hypervisor::{
+    Board, Change, Ended, Guest, GuestLink, GuestType, GuestUsage, HostInfo, Hypervisor, MemoryInfo,
+};
 use crate::plan::Plan;
 use async_trait::async_trait;
 use guest_protocol::ring::SharedMemory;
@@ -11,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 use uuid::Uuid;
-use xen::{Disk, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link};
+use xen::{Disk, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link, Store, StoreChange};
 
 /// `SHUTDOWN_crash` of xen/sched.h.
 const SHUTDOWN_CRASH: u32 = 3;
@@ -174,6 +176,10 @@ impl Hypervisor for Arc<XenHost> {
         Ok(self.guest(self.host.adopt(domid, plan.uuid, disks)))
     }
 
+    fn board(&self) -> Arc<dyn Board> {
+        Arc::new(StoreBoard(self.host.store().clone()))
+    }
+
     async fn usage(&self, domid: u32) -> Result<Option<GuestUsage>, Error> {
         let usage = self.host.usage(domid).await;
         let usage = usage.map_err(|error| other("cannot tell what the domain uses", &error))?;
@@ -189,6 +195,48 @@ impl Hypervisor for Arc<XenHost> {
     async fn sweep(&self, domid: u32, uuid: Uuid) -> Vec<Error> {
         let errors = self.host.adopt(domid, uuid, Vec::new()).destroy().await;
         errors.into_iter().map(failed("")).collect()
+    }
+}
+
+struct StoreBoard(Store);
+
+#[async_trait]
+impl Board for StoreBoard {
+    async fn read(&self, path: &str) -> Result<Option<String>, Error> {
+        self.0.read(path).await.map_err(|error| other("", &error))
+    }
+
+    async fn list(&self, path: &str) -> Result<Vec<String>, Error> {
+        self.0.list(path).await.map_err(|error| other("", &error))
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), Error> {
+        let changes = changes.into_iter().map(|change| match change {
+            Change::Write(path, value) => StoreChange::Write { path, value },
+            Change::Remove(path) => StoreChange::Remove { path },
+        });
+        self.0
+            .commit(changes.collect())
+            .await
+            .map_err(|error| other("", &error))
+    }
+
+    async fn watch(&self, path: &str) -> Result<watch::Receiver<u64>, Error> {
+        let mut watch = self.0.watch(path).await.map_err(|error| other("", &error))?;
+        let (sender, receiver) = watch::channel(0);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    // Nobody looks any more.
+                    () = sender.closed() => return,
+                    changed = watch.changed() => match changed {
+                        true => sender.send_modify(|count| *count += 1),
+                        false => return,
+                    },
+                }
+            }
+        });
+        Ok(receiver)
     }
 }
 
@@ -210,6 +258,16 @@ impl Guest for XenGuest {
 
     async fn pause(&self) -> Result<(), Error> {
         self.domain.pause().await.map_err(|error| other("", &error))
+    }
+
+    async fn is_paused(&self) -> Result<bool, Error> {
+        self.domain.is_paused().await.map_err(|error| other("", &error))
+    }
+
+    async fn console(&self) -> Result<Vec<u8>, Error> {
+        self.domain
+            .console()
+            .map_err(|error| other("cannot read the console", &error))
     }
 
     async fn rename(&self, name: &str) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use crate::calls::{Build, Built, CallError, Create};
 use crate::device::{Disk, Nic, Nodes};
 use crate::store::{Access, Store, StoreError};
 use crate::vif::{self, VifError};
-use crate::{DomId, Host, acpi};
+use crate::{DomId, Host, acpi, console};
 use std::ffi::CString;
 use std::fmt;
 use std::io;
@@ -276,6 +276,17 @@ impl Domain {
     pub async fn pause(&self) -> Result<(), CallError> {
         let domid = self.domid;
         self.host.call(move |calls| calls.pause(domid)).await
+    }
+
+    /// Its processors stand still, as [`Domain::pause`] makes them.
+    pub async fn is_paused(&self) -> Result<bool, CallError> {
+        let listed = self.host.listed(self.domid).await?;
+        Ok(listed.is_some_and(|listed| listed.paused))
+    }
+
+    /// The last it has written to its console. xenconsoled has taken it already, but the ring still has it.
+    pub fn console(&self) -> io::Result<Vec<u8>> {
+        console::output(&self.host.grants, self.domid)
     }
 
     pub async fn state(&self) -> Result<DomainState, CallError> {

@@ -20,10 +20,13 @@ pub use update::Update;
 use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
-use crate::records::Records;
+use crate::hypervisor::Hypervisor as _;
+use crate::published::{Publisher, ROOT};
+use crate::records::{Operation, Records};
 use crate::state::{Container, Status};
+use crate::unwritten::{self, Unwritten};
 use crate::xen_host::XenHost;
-use crate::{disks, log, names, records, restore};
+use crate::{disks, log, names, records, requests, restore};
 use images::{Credentials, Image, Name, Progress, Removed, Store, Verified};
 use std::fs;
 use std::path::PathBuf;
@@ -66,10 +69,15 @@ impl Engine {
                     Error::from_source(ErrorKind::Failed, "making the disk template", &error)
                 })??
         };
+        let board = hypervisor.board();
+        // It is in xenstore as long as that lives: not after a start of the host.
+        let same_life = board.read(&format!("{ROOT}/version")).await?.is_some();
         let cx = Arc::new(Context {
             hypervisor,
+            publisher: Publisher::start(Arc::clone(&board)),
             images: Store::open(&state_dir.join("images"))?,
             records: Records::open(&state_dir.join("hyper.db"))?,
+            unwritten: Unwritten::default(),
             settings: RwLock::new(Arc::new(config.settings.clone())),
             config,
             template,
@@ -77,11 +85,14 @@ impl Engine {
             containers: Mutex::default(),
             closing: CancellationToken::new(),
         });
+        tokio::spawn(unwritten::write(Arc::clone(&cx)));
         restore::restore(&cx).await?;
-        Ok(Self {
+        let engine = Self {
             cx,
             images_lock: Arc::default(),
-        })
+        };
+        tokio::spawn(requests::serve(engine.clone(), board, same_life));
+        Ok(engine)
     }
 
     /// From now on these hold, for what begins now.
@@ -186,9 +197,17 @@ impl Engine {
             .unwrap_or_default()
     }
 
+    /// Asks its task. What comes of it stands in xenstore before the answer is given.
+    async fn ask(&self, shared: &Shared, command: Command) -> Result<bool, Error> {
+        let answer = shared.ask(command).await;
+        self.cx.publisher.told().await;
+        answer
+    }
+
     /// `false`: it ran already.
     pub async fn start(&self, text: &str) -> Result<bool, Error> {
-        self.shared(text)?.ask(Command::Start).await
+        let shared = self.shared(text)?;
+        self.ask(&shared, Command::Start).await
     }
 
     /// `false`: it did not run. `timeout`: `None` as configured; `Some(None)` never kills.
@@ -199,13 +218,7 @@ impl Engine {
         timeout: Option<Option<Duration>>,
     ) -> Result<bool, Error> {
         let shared = self.shared(text)?;
-        let stopped = shared
-            .ask(|reply| Command::Stop {
-                signal,
-                timeout,
-                reply,
-            })
-            .await?;
+        let stopped = self.ask(&shared, Command::Stop { signal, timeout }).await?;
         if stopped {
             shared.tell(&self.cx, "stop", &[]);
         }
@@ -218,25 +231,33 @@ impl Engine {
         signal: Option<i32>,
         timeout: Option<Option<Duration>>,
     ) -> Result<(), Error> {
-        self.stop(text, signal, timeout).await?;
-        self.start(text).await?;
-        self.shared(text)?.tell(&self.cx, "restart", &[]);
+        let shared = self.shared(text)?;
+        let operation = self.cx.records.begin(&Operation::Restart {
+            container: shared.id.clone(),
+        })?;
+        let restarted = self.ask(&shared, Command::Restart { signal, timeout }).await;
+        // One that cannot be written is done once more at the next start.
+        let _ = self.cx.records.finish(operation);
+        restarted?;
+        shared.tell(&self.cx, "restart", &[]);
         Ok(())
     }
 
     pub async fn kill(&self, text: &str, signal: i32) -> Result<(), Error> {
         let shared = self.shared(text)?;
-        shared.ask(|reply| Command::Kill { signal, reply }).await?;
+        self.ask(&shared, Command::Kill { signal }).await?;
         shared.tell(&self.cx, "kill", &[("signal", signal.to_string())]);
         Ok(())
     }
 
     pub async fn pause(&self, text: &str) -> Result<(), Error> {
-        self.shared(text)?.ask(Command::Pause).await
+        let shared = self.shared(text)?;
+        self.ask(&shared, Command::Pause).await.map(drop)
     }
 
     pub async fn unpause(&self, text: &str) -> Result<(), Error> {
-        self.shared(text)?.ask(Command::Unpause).await
+        let shared = self.shared(text)?;
+        self.ask(&shared, Command::Unpause).await.map(drop)
     }
 
     pub async fn rename(&self, text: &str, name: &str) -> Result<(), Error> {
@@ -258,25 +279,25 @@ impl Engine {
             }
             shared.update(&self.cx, |record| name.clone_into(&mut record.name))?;
         }
-        shared.ask(Command::Renamed).await?;
+        self.ask(&shared, Command::Renamed).await?;
         shared.tell(&self.cx, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())
     }
 
     pub async fn remove(&self, text: &str, force: bool) -> Result<(), Error> {
-        self.shared(text)?
-            .ask(|reply| Command::Remove { force, reply })
-            .await
+        let shared = self.shared(text)?;
+        self.ask(&shared, Command::Remove { force }).await.map(drop)
     }
 
     pub fn wait(&self, text: &str, condition: WaitCondition) -> Result<Wait, Error> {
         let shared = self.shared(text)?;
         let life = shared.life.subscribe();
         let state = shared.with(|record| record.state.clone());
-        let now = (condition == WaitCondition::NotRunning && !state.status.is_up()).then(|| WaitResult {
-            exit_code: state.exit_code,
-            error: Some(state.error).filter(|error| !error.is_empty()),
-        });
+        let now =
+            (condition == WaitCondition::NotRunning && !state.status.is_running()).then(|| WaitResult {
+                exit_code: state.exit_code,
+                error: Some(state.error).filter(|error| !error.is_empty()),
+            });
         let ended_runs = life.borrow().ended_runs;
         Ok(Wait {
             life,

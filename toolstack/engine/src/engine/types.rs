@@ -7,6 +7,7 @@ use crate::hypervisor::{GuestType, HostInfo, MemoryInfo};
 use crate::log::LogConfig;
 use crate::plan::RootForm;
 use images::Registries;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -99,7 +100,8 @@ pub struct AttachOptions {
 }
 
 /// A process to run in a container beside its first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ExecSpec {
     pub args: Vec<String>,
     pub env: Vec<String>,

@@ -5,7 +5,7 @@ mod job;
 
 pub use download::Download;
 
-use crate::container::{Command, Shared};
+use crate::container::Shared;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::session::{gone, unexpected};
@@ -84,7 +84,7 @@ impl Access {
 impl Engine {
     pub(crate) async fn access(&self, text: &str) -> Result<Access, Error> {
         let shared = self.shared(text)?;
-        let lease = shared.ask(Command::Files).await?;
+        let lease = shared.lease().await?;
         Ok(Access {
             shared,
             lease: Arc::new(lease),

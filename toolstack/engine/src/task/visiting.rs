@@ -1,18 +1,35 @@
 //! Access to the container's files: by its guest, or by one made for that when it does not run.
 
-use super::{Phase, Task};
-use crate::container::{Command, Reply};
-use crate::error::Error;
-use crate::state::Status;
+use super::machine::{Happening, Request, Ticket};
+use super::{Task, Work};
+use crate::container::Reply;
 use crate::visit::{self, Lease};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 impl Task {
-    pub(super) fn files(&mut self, reply: Reply<Lease>) {
-        match &self.phase {
-            Phase::Idle => {
+    pub(super) async fn files(&mut self, reply: Reply<Lease>) {
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        self.leases.insert(ticket, reply);
+        let actions = self.machine.request(ticket, Request::Files);
+        self.perform(actions).await;
+    }
+
+    /// Gives access, by the guest that there is or a new one.
+    pub(super) fn lease(&mut self, ticket: Ticket) {
+        let Some(reply) = self.leases.remove(&ticket) else {
+            return;
+        };
+        match &self.work {
+            Work::Up(up) => drop(reply.send(Ok(Lease::running(up.session.clone())))),
+            Work::Visiting { requests, .. } => {
+                if let Err(mpsc::error::SendError(reply)) = requests.send(reply) {
+                    self.late.push(reply);
+                }
+            }
+            _ => {
                 let (requests, receiver) = mpsc::unbounded_channel();
                 let _ = requests.send(reply);
                 let cancel = CancellationToken::new();
@@ -22,52 +39,22 @@ impl Task {
                     receiver,
                     cancel.clone(),
                 );
-                self.phase = Phase::Visiting {
+                self.work = Work::Visiting {
                     work: tokio::spawn(visit),
                     requests,
                     cancel,
                 };
             }
-            Phase::Visiting { requests, .. } => {
-                if let Err(mpsc::error::SendError(reply)) = requests.send(reply) {
-                    self.deferred.push_back(Command::Files(reply));
-                }
-            }
-            Phase::Up(up) => {
-                let (paused, name) = self.shared.with(|record| {
-                    let paused = record.state.status == Status::Paused;
-                    (paused, record.name.clone())
-                });
-                let _ = reply.send(match paused {
-                    // Its agent does not run either.
-                    true => Err(Error::conflict(format!(
-                        "container {name} is paused: unpause it first"
-                    ))),
-                    false => Ok(Lease::running(up.session.clone())),
-                });
-            }
-            Phase::Starting { .. } | Phase::Ending { .. } => self.deferred.push_back(Command::Files(reply)),
-            Phase::Removed => {}
-        }
-    }
-
-    /// Whether a request has to wait for the present phase to end.
-    pub(super) fn waits(&self, command: &Command) -> bool {
-        match (&self.phase, command) {
-            (Phase::Ending { .. }, Command::Start(_) | Command::Remove { force: false, .. }) => true,
-            (Phase::Visiting { cancel, .. }, Command::Start(_) | Command::Remove { .. }) => {
-                if let Command::Remove { force: true, .. } = command {
-                    cancel.cancel();
-                }
-                true
-            }
-            _ => false,
         }
     }
 
     /// The guest for the files is gone.
-    pub(super) fn visited(&mut self, late: Vec<Reply<Lease>>) {
-        self.phase = Phase::Idle;
-        self.deferred.extend(late.into_iter().map(Command::Files));
+    pub(super) async fn visited(&mut self, late: Vec<Reply<Lease>>) {
+        self.work = Work::Idle(None);
+        self.react(Happening::Visited).await;
+        let late: Vec<_> = late.into_iter().chain(std::mem::take(&mut self.late)).collect();
+        for reply in late {
+            self.files(reply).await;
+        }
     }
 }

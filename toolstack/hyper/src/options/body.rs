@@ -62,10 +62,7 @@ impl ContainerOptions {
             stdin_once: Some(self.interactive && attached.stdin),
             env: Some(environment(&self.env_file, &self.env)?),
             cmd: filled(self.command()),
-            healthcheck: self.no_healthcheck.then(|| HealthConfig {
-                test: Some(vec!["NONE".to_owned()]),
-                ..HealthConfig::default()
-            }),
+            healthcheck: self.healthcheck()?,
             image: Some(self.image().to_owned()),
             working_dir: self.workdir.clone(),
             // Empty: the image's own is dropped and nothing takes its place.
@@ -76,6 +73,31 @@ impl ContainerOptions {
             host_config: Some(self.host_config()),
             ..ContainerCreateBody::default()
         })
+    }
+
+    /// `None`: as the image says.
+    fn healthcheck(&self) -> Result<Option<HealthConfig>> {
+        let own = HealthConfig {
+            test: self
+                .health_cmd
+                .as_ref()
+                .filter(|command| !command.is_empty())
+                .map(|command| vec!["CMD-SHELL".to_owned(), command.clone()]),
+            interval: self.health_interval,
+            timeout: self.health_timeout,
+            retries: self.health_retries,
+            start_period: self.health_start_period,
+            start_interval: self.health_start_interval,
+        };
+        let asked = own != HealthConfig::default();
+        if self.no_healthcheck {
+            anyhow::ensure!(!asked, "--no-healthcheck conflicts with --health-* options");
+            return Ok(Some(HealthConfig {
+                test: Some(vec!["NONE".to_owned()]),
+                ..HealthConfig::default()
+            }));
+        }
+        Ok(asked.then_some(own))
     }
 
     fn host_config(&self) -> HostConfig {
@@ -201,6 +223,24 @@ mod tests {
         for (key, value) in want.as_object().unwrap() {
             assert_eq!(&body["HostConfig"][key], value, "{key}");
         }
+    }
+
+    #[test]
+    fn health_checks_follow_the_flags() {
+        let check = body(
+            "--health-cmd true --health-interval 1m30s --health-timeout 500ms --health-retries 2 \
+             --health-start-period 5s --health-start-interval 1s img",
+        );
+        assert_eq!(
+            check["Healthcheck"],
+            json!({
+                "Test": ["CMD-SHELL", "true"], "Interval": 90_000_000_000i64, "Timeout": 500_000_000,
+                "Retries": 2, "StartPeriod": 5_000_000_000i64, "StartInterval": 1_000_000_000,
+            })
+        );
+        assert_eq!(body("img")["Healthcheck"], Value::Null);
+        let both = options("--no-healthcheck --health-cmd x img").to_body(false);
+        assert!(both.unwrap_err().to_string().contains("conflicts"));
     }
 
     #[test]

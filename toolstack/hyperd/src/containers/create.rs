@@ -8,6 +8,7 @@ use crate::error::{Answer, ApiError, to_the_end};
 use crate::images::check_platform;
 use crate::request;
 use axum::http::StatusCode;
+use engine::images::Healthcheck;
 use engine::{CreateRequest, GuestType, HostConfig, LogConfig, RestartPolicy, Ulimit};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ pub async fn create(call: Call) -> Answer {
 fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
     let host = body.host_config.take().unwrap_or_default();
     refused::refuse(&body, &host)?;
-    let warnings = refused::warnings(&body, &host);
+    let warnings = refused::warnings(&host);
     let image = body
         .image
         .filter(|image| !image.is_empty())
@@ -66,9 +67,36 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
         attach_stdin: body.attach_stdin.unwrap_or_default(),
         attach_stdout: body.attach_stdout.unwrap_or_default(),
         attach_stderr: body.attach_stderr.unwrap_or_default(),
+        healthcheck: body.healthcheck.map(healthcheck).transpose()?,
         host,
     };
     Ok((request, warnings))
+}
+
+/// Docker's bounds.
+fn healthcheck(check: Healthcheck) -> Result<Healthcheck, ApiError> {
+    const LEAST_NS: i64 = 1_000_000;
+    for (what, ns) in [
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
+    ] {
+        if ns != 0 && ns < LEAST_NS {
+            return Err(ApiError::invalid(format!(
+                "{what} in Healthcheck cannot be less than 1ms"
+            )));
+        }
+    }
+    if check.retries < 0 {
+        return Err(ApiError::invalid("Retries in Healthcheck cannot be negative"));
+    }
+    match check.test.first().map(String::as_str) {
+        None | Some("NONE" | "CMD" | "CMD-SHELL") => Ok(check),
+        Some(other) => Err(ApiError::invalid(format!(
+            "Unknown healthcheck type \"{other}\": it is NONE, CMD or CMD-SHELL"
+        ))),
+    }
 }
 
 fn stop_timeout(seconds: i64) -> Result<u32, ApiError> {

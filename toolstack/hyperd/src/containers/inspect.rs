@@ -7,7 +7,7 @@ use crate::error::Answer;
 use crate::request;
 use crate::system::{RUNTIME, STORAGE_DRIVER};
 use crate::text;
-use engine::{Config, Container, HostConfig, State, Status};
+use engine::{Config, Container, Health, HostConfig, State, Status};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -40,7 +40,7 @@ fn container_json(container: &Container, log: &Path, execs: &[String]) -> Value 
         "HostsPath": "",
         "LogPath": log,
         "Name": format!("/{}", container.name),
-        "RestartCount": 0,
+        "RestartCount": container.state.restart_count,
         "Driver": STORAGE_DRIVER,
         "Platform": "linux",
         "MountLabel": "",
@@ -62,9 +62,9 @@ fn container_json(container: &Container, log: &Path, execs: &[String]) -> Value 
 }
 
 fn state_json(state: &State) -> Value {
-    json!({
+    let mut value = json!({
         "Status": state.status.to_string(),
-        "Running": state.status.is_up() || state.status == Status::Restarting,
+        "Running": state.status.is_running(),
         "Paused": state.status == Status::Paused,
         "Restarting": state.status == Status::Restarting,
         "OOMKilled": state.oom_killed,
@@ -76,7 +76,27 @@ fn state_json(state: &State) -> Value {
         "FinishedAt": text::moment_or_never(state.finished_at),
         // Ours: the domain of the guest.
         "DomID": state.domid,
-    })
+    });
+    if let Some(health) = &state.health {
+        value["Health"] = health_json(health);
+    }
+    value
+}
+
+fn health_json(health: &Health) -> Value {
+    let log: Vec<Value> = health
+        .log
+        .iter()
+        .map(|probe| {
+            json!({
+                "Start": text::moment(probe.start),
+                "End": text::moment(probe.end),
+                "ExitCode": probe.exit_code,
+                "Output": probe.output,
+            })
+        })
+        .collect();
+    json!({ "Status": health.status.to_string(), "FailingStreak": health.failing_streak, "Log": log })
 }
 
 /// Go writes an empty slice that was never set as null.
@@ -122,6 +142,9 @@ fn config_json(config: &Config) -> Value {
     }
     if !config.stop_signal.is_empty() {
         value["StopSignal"] = json!(config.stop_signal);
+    }
+    if let Some(check) = &config.healthcheck {
+        value["Healthcheck"] = json!(check);
     }
     if let Some(seconds) = config.stop_timeout_seconds {
         value["StopTimeout"] = if seconds == NEVER_KILL {

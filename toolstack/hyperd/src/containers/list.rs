@@ -8,7 +8,7 @@ use crate::filters::Filters;
 use crate::request;
 use crate::text;
 use chrono::{DateTime, Utc};
-use engine::{Container, Status};
+use engine::{Container, HealthStatus, Status};
 use serde_json::{Value, json};
 
 const FILTERS: &[&str] = &[
@@ -118,7 +118,7 @@ impl Selection {
         let is_task = self.filters.flag("is-task")?;
         let all = self.all || self.limit.is_some() || self.filters.has("status");
         let fits = |container: &Container| {
-            (all || container.state.status.is_up())
+            (all || container.state.status.is_running())
                 && is_task != Some(true)
                 && (codes.is_empty() || exited_with(container, &codes))
                 && self.fits(container)
@@ -148,9 +148,15 @@ impl Selection {
             // There are none of these.
             && !filters.has("volume")
             && !filters.has("publish")
-            && filters.any("health", |health| health == "none")
+            && filters.any("health", |wanted| wanted == health(container))
             && filters.any("isolation", |isolation| ["", "default"].contains(&isolation))
     }
+}
+
+/// As the filter names it.
+fn health(container: &Container) -> String {
+    let health = container.state.health.as_ref();
+    health.map_or_else(|| "none".to_owned(), |health| health.status.to_string())
 }
 
 fn same_port(exposed: &str, wanted: &str) -> bool {
@@ -159,7 +165,7 @@ fn same_port(exposed: &str, wanted: &str) -> bool {
 
 fn exited_with(container: &Container, codes: &[i32]) -> bool {
     let state = &container.state;
-    !state.status.is_up() && state.started_at.is_some() && codes.contains(&state.exit_code)
+    !state.status.is_running() && state.started_at.is_some() && codes.contains(&state.exit_code)
 }
 
 /// Docker's words for how a container stands.
@@ -167,7 +173,11 @@ pub fn status_text(container: &Container, now: DateTime<Utc>) -> String {
     let state = &container.state;
     let since = |at: Option<DateTime<Utc>>| text::duration(now - at.unwrap_or(now));
     match state.status {
-        Status::Running => format!("Up {}", since(state.started_at)),
+        Status::Running => match state.health.as_ref().map(|health| health.status) {
+            None => format!("Up {}", since(state.started_at)),
+            Some(HealthStatus::Starting) => format!("Up {} (health: starting)", since(state.started_at)),
+            Some(health) => format!("Up {} ({health})", since(state.started_at)),
+        },
         Status::Paused => format!("Up {} (Paused)", since(state.started_at)),
         Status::Restarting => format!(
             "Restarting ({}) {} ago",

@@ -102,7 +102,7 @@ pub fn no_network(name: &str) -> ApiError {
     ))
 }
 
-pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
+pub fn warnings(host: &Host) -> Vec<String> {
     let number = |value: Option<i64>| value.is_some_and(|value| value > 0);
     let text = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty());
     let blkio = some(&host.blkio_weight_device)
@@ -110,12 +110,6 @@ pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
         || some(&host.blkio_device_write_bps)
         || some(&host.blkio_device_read_iops)
         || some(&host.blkio_device_write_iops);
-    let checked = |test: &Vec<String>| !matches!(test.first().map(String::as_str), None | Some("" | "NONE"));
-    let health = body
-        .healthcheck
-        .as_ref()
-        .and_then(|check| check.test.as_ref())
-        .is_some_and(checked);
     [
         (number(host.memory_reservation), "a soft limit of memory"),
         // Without an own value, clients send twice the memory or -1.
@@ -149,7 +143,6 @@ pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
         (number(host.pids_limit), "a limit of processes"),
         (text(&host.cgroup_parent), "the parent cgroup"),
         (text(&host.volume_driver), "the volume driver"),
-        (health, "a health check"),
     ]
     .into_iter()
     .filter(|(asked, _)| *asked)
