@@ -469,6 +469,7 @@ impl Machine {
                 actions.push(Action::End { clean: false });
                 self.phase = Phase::Ending;
             }
+            Phase::Starting { adopting: true, .. } => actions.push(Action::CancelBoot),
             _ => self.end(SIGKILL, None, actions),
         }
     }
