@@ -53,10 +53,11 @@ pub fn template(state_dir: &Path, disk_mib: u64) -> Result<PathBuf, Error> {
 /// Clones the template: shares its blocks where the file system can, copies only its data where not.
 pub fn clone(template: &Path, to: &Path) -> Result<(), Error> {
     let what = || format!("cannot make the disk {}", to.display());
-    let from = File::open(template).map_err(failed(what()))?;
-    let created = File::options().write(true).create_new(true).open(to);
-    let file = created.map_err(failed(what()))?;
+    // Whoever has the name already keeps it.
+    let file = File::options().write(true).create_new(true).open(to);
+    let file = file.map_err(failed(what()))?;
     let copied = (|| {
+        let from = File::open(template)?;
         if ioctl_ficlone(&file, &from).is_ok() {
             return Ok(());
         }
@@ -126,11 +127,12 @@ mod tests {
         assert!(fs::metadata(&to).unwrap().blocks() <= fs::metadata(&from).unwrap().blocks() + 64);
         assert!(clone(&from, &to).is_err(), "a disk is never overwritten");
 
-        let before = written_bytes(&from, &to);
         let file = File::options().write(true).open(&to).unwrap();
         file.write_all_at(&[1; 1 << 20], 8 << 20).unwrap();
         file.sync_all().unwrap();
-        assert!(written_bytes(&from, &to) >= before + (1 << 20));
+        // File systems keep some blocks for themselves, not as many in each file.
+        let written = written_bytes(&from, &to);
+        assert!((900 << 10..2 << 20).contains(&written), "{written}");
         assert_eq!(written_bytes(&from, &folder.path().join("none")), 0);
     }
 }
