@@ -16,6 +16,8 @@ pub mod kmsg;
 mod limits;
 pub mod link;
 mod mounts;
+mod netlink;
+mod network;
 mod process;
 mod program;
 mod streams;

@@ -5,10 +5,12 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::{Ended, Guest};
 use crate::log::LogWriter;
-use crate::plan::{FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
+use crate::network::{Attachment, guest};
+use crate::plan::{self, FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
 use crate::session::{Output, Session, SessionEvent, refused};
+use crate::state::Container;
 use crate::stdio::{Source, pump_input};
-use guest_protocol::message::{ExitStatus, GuestState, ProcessId, ReplyBody, RequestBody};
+use guest_protocol::message::{ExitStatus, GuestState, NetworkSpec, ProcessId, ReplyBody, RequestBody};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
@@ -40,8 +42,34 @@ pub struct Booted {
 
 /// Builds a container's guest and starts its process in it. Nothing is left of the guest on failure.
 pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationToken) -> Result<Booted, Error> {
+    let attachment = cx.networks.attach(&shared.record())?;
+    let result = boot_attached(&cx, &shared, cancel, attachment).await;
+    if result.is_err() {
+        leave_networks(&cx, &shared).await;
+    }
+    result
+}
+
+/// What a container had of its networks is free again.
+pub async fn leave_networks(cx: &Context, shared: &Shared) {
+    cx.networks.detach(&shared.id).await;
+    if shared.with(|record| !record.state.endpoints.is_empty()) {
+        shared.note(cx, |record| {
+            record.state.endpoints.clear();
+            record.state.published.clear();
+        });
+    }
+}
+
+async fn boot_attached(
+    cx: &Arc<Context>,
+    shared: &Arc<Shared>,
+    cancel: CancellationToken,
+    attachment: Attachment,
+) -> Result<Booted, Error> {
     let uuid = Uuid::new_v4();
-    let record = shared.record();
+    let mut record = shared.record();
+    record.state.endpoints.clone_from(&attachment.endpoints);
     let mut plan = cx.full_plan(&record, uuid).await?;
     if let Some(size) = &mut plan.process.tty {
         *size = *shared
@@ -50,9 +78,13 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
     // Whoever finds this record later knows what to look for.
-    shared.update(&cx, |record| record.state.guest = Some(uuid))?;
+    shared.update(cx, |record| {
+        record.state.guest = Some(uuid);
+        record.state.endpoints = attachment.endpoints;
+        record.state.published = attachment.published;
+    })?;
     let forget = || {
-        shared.note(&cx, |record| {
+        shared.note(cx, |record| {
             record.state.guest = None;
             record.state.domid = None;
         });
@@ -65,12 +97,14 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
         }
     };
     let domid = guest.domid();
-    shared.note(&cx, |record| record.state.domid = Some(domid));
+    shared.note(cx, |record| record.state.domid = Some(domid));
     let started = async {
+        let interfaces = (0..plan.nics.len() as u32).map(|index| cx.hypervisor.interface(domid, index));
+        cx.networks.open_guest(&shared.id, interfaces.collect()).await?;
         guest.unpause().await?;
-        begin(&cx, &shared, Arc::clone(&guest), &plan).await
+        begin(cx, shared, Arc::clone(&guest), &plan).await
     };
-    match watched(&cx, guest.as_ref(), &cancel, started).await {
+    match watched(cx, guest.as_ref(), &cancel, started).await {
         Ok(booted) => Ok(booted),
         Err(error) => {
             tracing::debug!(container = %record.name, domid, %error, "start failed");
@@ -117,6 +151,13 @@ async fn begin(
     let (session, events) = Session::open(guest.link().await?);
     session.hello().await.map_err(|error| guest_error(&error))?;
     session.settled();
+    if !plan.interfaces.is_empty() {
+        let network = NetworkSpec {
+            interfaces: plan.interfaces.clone(),
+            ..NetworkSpec::default()
+        };
+        tell(&session, network).await?;
+    }
     session
         .request(RequestBody::Create {
             container: Box::new(plan.container.clone()),
@@ -150,6 +191,22 @@ async fn begin(
         foreign: BTreeSet::new(),
         exited: None,
     })
+}
+
+async fn tell(session: &Session, network: NetworkSpec) -> Result<(), Error> {
+    let network = Box::new(network);
+    let told = session.request(RequestBody::Network { network }).await;
+    told.map(drop).map_err(|error| guest_error(&error))
+}
+
+/// Tells a guest that runs of its networks as they are now.
+pub async fn tell_networks(session: &Session, record: &Container) -> Result<(), Error> {
+    let network = NetworkSpec {
+        interfaces: guest::interfaces(&record.state.endpoints),
+        container: record.id.clone(),
+        files: plan::network_files(record),
+    };
+    tell(session, network).await
 }
 
 /// Moves the outputs to the log and the clients.

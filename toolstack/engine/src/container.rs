@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exec::Execs;
 use crate::log::Progress;
+use crate::network::EndpointConfig;
 use crate::session::Session;
 use crate::state::Container;
 use crate::stdio::Hub;
@@ -51,6 +52,16 @@ pub enum Command {
     Unpause(Reply<()>),
     /// Its record has a new name.
     Renamed(Reply<()>),
+    /// To a network by its name.
+    Connect {
+        network: String,
+        config: Box<EndpointConfig>,
+        reply: Reply<()>,
+    },
+    Disconnect {
+        network: String,
+        reply: Reply<()>,
+    },
     Remove {
         force: bool,
         reply: Reply<()>,

@@ -4,6 +4,7 @@ use crate::container::Shared;
 use crate::engine::{EngineConfig, Event};
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
+use crate::network::Networks;
 use crate::plan::{Defaults, Plan};
 use crate::records::Records;
 use crate::state::Container;
@@ -19,6 +20,7 @@ pub struct Context {
     pub hypervisor: Box<dyn Hypervisor>,
     pub images: Arc<Store>,
     pub records: Records,
+    pub networks: Networks,
     pub config: EngineConfig,
     /// The empty disk that each container's is cloned from.
     pub template: PathBuf,

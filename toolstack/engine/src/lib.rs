@@ -5,6 +5,7 @@
 //!   container    one task owns each container and its guest               (container.rs, guest.rs)
 //!   session      the conversation with a guest's agent over its link      (session.rs)
 //!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log.rs)
+//!   network      networks, and the host's side of them                  (network/)
 //!   records      what must survive, in SQLite                             (records.rs)
 //!   hypervisor   all the engine knows of Xen, as a trait                  (hypervisor.rs, xen_host.rs)
 //! ```
@@ -21,6 +22,7 @@ mod exec;
 mod hypervisor;
 mod log;
 mod names;
+pub mod network;
 mod plan;
 mod records;
 mod restore;

@@ -13,7 +13,7 @@ const SCHEMA_VERSION: i64 = 1;
 
 pub struct Records(Mutex<Connection>);
 
-fn failed(what: &'static str) -> impl Fn(rusqlite::Error) -> Error {
+pub(crate) fn failed(what: &'static str) -> impl Fn(rusqlite::Error) -> Error {
     move |error| Error::from_source(ErrorKind::Failed, what, &error)
 }
 
@@ -26,7 +26,8 @@ impl Records {
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-                 CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;",
+                 CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;
+                 CREATE TABLE IF NOT EXISTS networks (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;",
             )
             .map_err(failed(what))?;
         let version: i64 = connection
@@ -44,7 +45,7 @@ impl Records {
         Ok(Self(Mutex::new(connection)))
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

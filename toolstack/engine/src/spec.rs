@@ -1,6 +1,7 @@
 //! What a container is asked to be, and what it is once image and request are put together.
 
 use crate::hypervisor::GuestType;
+use crate::network::{EndpointConfig, PortBinding};
 use images::ImageConfig;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,6 +32,10 @@ pub struct CreateRequest {
     pub attach_stdin: bool,
     pub attach_stdout: bool,
     pub attach_stderr: bool,
+    /// Beside the image's.
+    pub exposed_ports: Vec<String>,
+    /// By name.
+    pub networks: BTreeMap<String, EndpointConfig>,
     pub host: HostConfig,
 }
 
@@ -65,8 +70,13 @@ pub struct HostConfig {
     pub init: bool,
     pub annotations: BTreeMap<String, String>,
     pub security_opt: Vec<String>,
-    /// `default` or `none`.
+    /// `bridge`, `none` or the name of another network.
     pub network_mode: String,
+    /// By port of the container, as `80/tcp`.
+    pub port_bindings: BTreeMap<String, Vec<PortBinding>>,
+    pub publish_all_ports: bool,
+    /// `container:alias`
+    pub links: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +118,8 @@ pub struct Config {
     pub attach_stderr: bool,
     pub exposed_ports: Vec<String>,
     pub volumes: Vec<String>,
+    /// By name; of each at least the one that [`HostConfig::network_mode`] names.
+    pub networks: BTreeMap<String, EndpointConfig>,
     pub host: HostConfig,
 }
 
@@ -124,6 +136,10 @@ impl Config {
             Some(cmd) if !cmd.is_empty() => cmd,
             _ => image_cmd,
         };
+        let mut exposed_ports = image.exposed_ports.clone();
+        exposed_ports.extend(request.exposed_ports);
+        exposed_ports.sort();
+        exposed_ports.dedup();
         let mut labels = image.labels.clone();
         labels.extend(request.labels);
         Self {
@@ -147,7 +163,8 @@ impl Config {
             attach_stdin: request.attach_stdin,
             attach_stdout: request.attach_stdout,
             attach_stderr: request.attach_stderr,
-            exposed_ports: image.exposed_ports.clone(),
+            exposed_ports,
+            networks: request.networks,
             volumes: image.volumes.clone(),
             host: request.host,
         }

@@ -12,8 +12,10 @@
 //!
 //! A start that fails leaves a container as it was, with the reason in [`State::error`].
 
+use crate::network::Endpoint;
 use crate::spec::Config;
 use chrono::{DateTime, Utc};
+use network::Published;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
@@ -68,6 +70,9 @@ pub struct State {
     pub oom_killed: bool,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
+    /// On its networks, while there is a guest.
+    pub endpoints: Vec<Endpoint>,
+    pub published: Vec<Published>,
 }
 
 /// A container as it is recorded.

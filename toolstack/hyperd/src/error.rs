@@ -54,6 +54,7 @@ impl From<Error> for ApiError {
             ErrorKind::Invalid | ErrorKind::CommandNotFound | ErrorKind::CommandNotExecutable => {
                 StatusCode::BAD_REQUEST
             }
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
             ErrorKind::Conflict => StatusCode::CONFLICT,
             ErrorKind::Unavailable | ErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
@@ -92,6 +93,7 @@ mod tests {
         for (kind, status) in [
             (ErrorKind::NotFound, 404),
             (ErrorKind::Invalid, 400),
+            (ErrorKind::Forbidden, 403),
             (ErrorKind::Conflict, 409),
             (ErrorKind::CommandNotFound, 400),
             (ErrorKind::CommandNotExecutable, 400),

@@ -25,6 +25,7 @@ pub use host::{Host, HostError, HostInfo, MemoryInfo};
 pub use linear_device::{LinearDevice, LinearError, release_all};
 pub use link::{Link, LinkError, LinkMemory};
 pub use loop_device::{LoopDevice, LoopError};
+pub use vif::name as vif_name;
 pub use store::{Store, StoreError, Watch};
 
 /// Number of a domain. 0 is dom0.

@@ -21,7 +21,8 @@ impl Engine {
         let _images = self.images_lock.lock().await;
         let image = self.cx.images.find(&request.image)?;
         let id = names::new_id();
-        let config = Config::merge(request, &image.config, &id[..12]);
+        let mut config = Config::merge(request, &image.config, &id[..12]);
+        self.cx.networks.settle(&mut config)?;
         plan::check(&config, self.cx.hypervisor.info().cpus)?;
         if let Some(guest_type) = config.host.guest_type
             && !self.cx.hypervisor.info().guest_types.contains(&guest_type)

@@ -2,6 +2,7 @@
 
 mod create;
 mod execs;
+mod networks;
 mod output;
 mod registries;
 mod types;
@@ -13,6 +14,7 @@ pub use types::{
 use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::network::Networks;
 use crate::plan::Plan;
 use crate::records::Records;
 use crate::state::{Container, Status};
@@ -64,10 +66,12 @@ impl Engine {
                     Error::from_source(ErrorKind::Failed, "making the disk template", &error)
                 })??
         };
+        let records = Records::open(&state_dir.join("hyper.db"))?;
         let cx = Arc::new(Context {
+            networks: Networks::open(config.network.clone(), &records)?,
             hypervisor,
             images: Store::open(&state_dir.join("images"))?,
-            records: Records::open(&state_dir.join("hyper.db"))?,
+            records,
             config,
             template,
             events: broadcast::Sender::new(EVENTS),
@@ -230,6 +234,7 @@ impl Engine {
             }
             shared.update(&self.cx, |record| name.clone_into(&mut record.name))?;
         }
+        self.cx.networks.renamed(&shared.id, name);
         shared.ask(Command::Renamed).await?;
         shared.tell(&self.cx, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())

@@ -4,6 +4,7 @@ use crate::container::Life;
 pub use crate::container::WaitResult;
 use crate::error::Error;
 use crate::hypervisor::{GuestType, HostInfo, MemoryInfo};
+use crate::network::NetworkConfig;
 use crate::plan::RootForm;
 use chrono::{DateTime, Utc};
 use images::Registries;
@@ -28,6 +29,7 @@ pub struct EngineConfig {
     pub disk_mib: u64,
     pub registries: Registries,
     pub root_form: RootForm,
+    pub network: NetworkConfig,
     /// How long `stop` waits before it kills, unless the container or the request says otherwise.
     pub stop_timeout: Duration,
     /// How long a guest may take from its start to its agent's first word.
@@ -121,7 +123,7 @@ pub struct Exec {
 /// Something happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// `container` or `image`.
+    /// `container`, `image` or `network`.
     pub kind: &'static str,
     /// As docker names it: create, start, die, destroy, …
     pub action: String,

@@ -97,6 +97,7 @@ impl Task {
         let Phase::Ending { verdict, pumps, .. } = std::mem::replace(&mut self.phase, Phase::Idle) else {
             return;
         };
+        boot::leave_networks(&self.cx, &self.shared).await;
         self.shared.note(&self.cx, |record| {
             let state = &mut record.state;
             state.status = Status::Exited;

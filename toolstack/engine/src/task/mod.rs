@@ -12,6 +12,7 @@
 
 mod control;
 mod ending;
+mod networks;
 
 pub use ending::erase;
 
@@ -225,6 +226,12 @@ impl Task {
             Command::Renamed(reply) => {
                 let _ = reply.send(self.rename().await);
             }
+            Command::Connect {
+                network,
+                config,
+                reply,
+            } => self.connect(network, *config, reply),
+            Command::Disconnect { network, reply } => self.disconnect(network, reply),
             Command::Remove { force, reply } => self.remove(force, reply).await,
         }
     }

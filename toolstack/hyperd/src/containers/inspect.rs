@@ -3,6 +3,7 @@
 use super::create::{NEVER_KILL, annotations_of};
 use crate::api::Call;
 use crate::error::Answer;
+use crate::networks::{ports, settings};
 use crate::request;
 use crate::system::{RUNTIME, STORAGE_DRIVER};
 use crate::text;
@@ -51,13 +52,7 @@ fn container_json(container: &Container, log: &Path, execs: &[String]) -> Value 
         "GraphDriver": { "Name": STORAGE_DRIVER, "Data": {} },
         "Mounts": [],
         "Config": config_json(config),
-        "NetworkSettings": {
-            "Bridge": "", "SandboxID": "", "SandboxKey": "", "Ports": {}, "HairpinMode": false,
-            "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0, "SecondaryIPAddresses": null,
-            "SecondaryIPv6Addresses": null, "EndpointID": "", "Gateway": "", "GlobalIPv6Address": "",
-            "GlobalIPv6PrefixLen": 0, "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "MacAddress": "",
-            "Networks": {},
-        },
+        "NetworkSettings": settings::settings_json(container),
     })
 }
 
@@ -148,7 +143,7 @@ fn host_json(host: &HostConfig) -> Value {
         "ContainerIDFile": "",
         "LogConfig": { "Type": "json-file", "Config": {} },
         "NetworkMode": host.network_mode,
-        "PortBindings": {},
+        "PortBindings": ports::bindings_json(&host.port_bindings),
         "RestartPolicy": {
             "Name": restart_policy,
             "MaximumRetryCount": host.restart_policy.maximum_retry_count,
@@ -168,11 +163,11 @@ fn host_json(host: &HostConfig) -> Value {
         "GroupAdd": list(&host.group_add),
         "IpcMode": "private",
         "Cgroup": "",
-        "Links": null,
+        "Links": list(&host.links),
         "OomScoreAdj": 0,
         "PidMode": "",
         "Privileged": host.privileged,
-        "PublishAllPorts": false,
+        "PublishAllPorts": host.publish_all_ports,
         "ReadonlyRootfs": host.read_only,
         "SecurityOpt": list(&host.security_opt),
         "UTSMode": "",

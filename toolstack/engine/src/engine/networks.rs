@@ -1,0 +1,117 @@
+//! Networks: of all, and of single containers.
+
+use super::Engine;
+use crate::container::{Command, Shared};
+use crate::error::{Error, ErrorKind};
+use crate::network::{Endpoint, EndpointConfig, NONE, Network, NetworkRequest, check_wanted};
+use crate::state::Container;
+use chrono::Utc;
+use std::collections::BTreeMap;
+
+impl Engine {
+    pub fn networks(&self) -> Vec<Network> {
+        self.cx.networks.list()
+    }
+
+    pub fn network(&self, text: &str) -> Result<Network, Error> {
+        self.cx.networks.find(text)
+    }
+
+    /// Containers that are on a network now: id, name and endpoint.
+    pub fn on_network(&self, id: &str) -> Vec<(String, String, Endpoint)> {
+        self.cx.networks.on(id)
+    }
+
+    /// Whether a container, running or not, is to be on a network.
+    pub fn is_used(&self, network: &Network) -> bool {
+        let on = |container: &Container| {
+            let mut networks = container.config.networks.iter();
+            networks.any(|(name, config)| config.network_id == network.id || (config.network_id.is_empty() && *name == network.name))
+        };
+        self.cx.containers().values().any(|shared| shared.with(on))
+    }
+
+    pub async fn create_network(&self, request: NetworkRequest) -> Result<Network, Error> {
+        let network = self.cx.networks.create(&self.cx.records, request).await?;
+        self.tell_network("create", &network, None);
+        Ok(network)
+    }
+
+    pub async fn remove_network(&self, text: &str) -> Result<Network, Error> {
+        let network = self.cx.networks.remove(&self.cx.records, text).await?;
+        self.tell_network("destroy", &network, None);
+        Ok(network)
+    }
+
+    /// Puts a container, running or not, on a network.
+    pub async fn connect(&self, network: &str, container: &str, mut config: EndpointConfig) -> Result<(), Error> {
+        let shared = self.shared(container)?;
+        let network = self.network(network)?;
+        check_wanted(&network, &config)?;
+        config.network_id.clone_from(&network.id);
+        let (name, none, there) = shared.with(|record| {
+            let there = record.config.networks.contains_key(&network.name);
+            (record.name.clone(), record.config.host.network_mode == NONE, there)
+        });
+        if none {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+            ));
+        }
+        if there {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                format!("endpoint with name {name} already exists in network {}", network.name),
+            ));
+        }
+        let connected = shared.ask(|reply| Command::Connect {
+            network: network.name.clone(),
+            config: Box::new(config),
+            reply,
+        });
+        connected.await?;
+        self.tell_network("connect", &network, Some(&shared));
+        Ok(())
+    }
+
+    /// By force also from a network that is gone.
+    pub async fn disconnect(&self, network: &str, container: &str, force: bool) -> Result<(), Error> {
+        let shared = self.shared(container)?;
+        let found = self.network(network);
+        let name = match &found {
+            Ok(network) => network.name.clone(),
+            Err(_) if force => network.to_owned(),
+            Err(error) => return Err(error.clone()),
+        };
+        if !shared.with(|record| record.config.networks.contains_key(&name)) {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                format!("container {} is not connected to network {name}", shared.id),
+            ));
+        }
+        shared.ask(|reply| Command::Disconnect { network: name, reply }).await?;
+        if let Ok(network) = &found {
+            self.tell_network("disconnect", network, Some(&shared));
+        }
+        Ok(())
+    }
+
+    fn tell_network(&self, action: &str, network: &Network, container: Option<&Shared>) {
+        let mut attributes = BTreeMap::from([
+            ("name".to_owned(), network.name.clone()),
+            ("type".to_owned(), "bridge".to_owned()),
+        ]);
+        if let Some(container) = container {
+            attributes.insert("container".to_owned(), container.id.clone());
+        }
+        // Nobody listens: fine.
+        let _ = self.cx.events.send(crate::Event {
+            kind: "network",
+            action: action.to_owned(),
+            id: network.id.clone(),
+            attributes,
+            at: Utc::now(),
+        });
+    }
+}
