@@ -13,6 +13,7 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod network;
 mod push;
 mod run;
 mod stdio;
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         stdio::TESTS,
         tty::TESTS,
         lifecycle::TESTS,
+        network::TESTS,
         image::TESTS,
         archive::TESTS,
         fidelity::TESTS,

@@ -116,6 +116,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         },
         Route::VolumeList => networks::volumes(),
         Route::VolumeInspect(name) => Err(ApiError::not_found(format!("get {name}: no such volume"))),
+        Route::Link(id) => networks::link(call, id).await,
         Route::Plan(id) => extension::plan(&call, &id).await,
         Route::Console(id) => extension::console(&call, &id).await,
         Route::Unsupported(what) => Err(ApiError::unsupported(what)),

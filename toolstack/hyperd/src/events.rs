@@ -94,9 +94,10 @@ fn fits(filters: &Filters, event: &Event) -> bool {
         && filters.any("event", |value| value == event.action || value == action)
         && filters.any("scope", |value| value == "local")
         && named("container")
+        && named("network")
         && filters.any("image", image)
         && [
-            "config", "daemon", "network", "node", "plugin", "secret", "service", "volume",
+            "config", "daemon", "node", "plugin", "secret", "service", "volume",
         ]
         .iter()
         .all(|kind| !filters.has(kind))

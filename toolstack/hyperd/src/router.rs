@@ -36,6 +36,7 @@ pub enum Route {
     Network(NetworkRoute, String),
     VolumeList,
     VolumeInspect(String),
+    Link(String),
     Plan(String),
     Console(String),
     /// Docker has it; what it is called.
@@ -126,6 +127,7 @@ pub fn route(method: &Method, path: &str) -> Route {
         ["images", rest @ ..] => image(method, rest),
         ["networks", rest @ ..] => network(method, rest),
         ["hyper", "v1", "images", "verify"] if method == Method::POST => Route::ImageVerify,
+        ["hyper", "v1", "containers", id, "links"] if method == Method::POST => Route::Link((*id).to_owned()),
         ["hyper", "v1", "containers", id, "plan"] if method == Method::GET => Route::Plan((*id).to_owned()),
         ["hyper", "v1", "containers", id, "console"] if method == Method::GET => {
             Route::Console((*id).to_owned())

@@ -5,12 +5,14 @@
 //!   pools      subnets that collide with nothing, addresses in them    (pools.rs)
 //!   port       published ports: how they are written, and held         (port.rs, held.rs)
 //!   firewall   all rules, as one value and as changes of it            (firewall/)
+//!   dns        names of guests, at the host's address in a network      (dns/)
 //!   nft        nf_tables' netlink messages, in transactions            (nft/)
 //! ```
 //!
 //! Knows neither containers nor Xen.
 #![forbid(unsafe_code)]
 
+pub mod dns;
 mod error;
 pub mod firewall;
 mod forwarding;

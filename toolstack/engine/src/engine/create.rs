@@ -3,6 +3,7 @@
 use super::{Created, Engine, io_failed};
 use crate::container::{Command, Shared};
 use crate::error::{Error, ErrorKind};
+use crate::network::split_link;
 use crate::spec::{Config, CreateRequest};
 use crate::state::{Container, State};
 use crate::task::Task;
@@ -23,6 +24,13 @@ impl Engine {
         let id = names::new_id();
         let mut config = Config::merge(request, &image.config, &id[..12]);
         self.cx.networks.settle(&mut config)?;
+        let of_networks = config.networks.values().flat_map(|endpoint| &endpoint.links);
+        for link in config.host.links.iter().chain(of_networks) {
+            let (target, _) = split_link(link);
+            self.shared(target).map_err(|error| {
+                Error::invalid(format!("could not get container for {target}: {error}"))
+            })?;
+        }
         plan::check(&config, self.cx.hypervisor.info().cpus)?;
         if let Some(guest_type) = config.host.guest_type
             && !self.cx.hypervisor.info().guest_types.contains(&guest_type)

@@ -234,7 +234,7 @@ impl Engine {
             }
             shared.update(&self.cx, |record| name.clone_into(&mut record.name))?;
         }
-        self.cx.networks.renamed(&shared.id, name);
+        self.cx.networks.renamed(&shared.record());
         shared.ask(Command::Renamed).await?;
         shared.tell(&self.cx, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())

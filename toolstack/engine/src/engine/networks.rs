@@ -3,7 +3,8 @@
 use super::Engine;
 use crate::container::{Command, Shared};
 use crate::error::{Error, ErrorKind};
-use crate::network::{Endpoint, EndpointConfig, NONE, Network, NetworkRequest, check_wanted};
+use crate::names;
+use crate::network::{Endpoint, EndpointConfig, NONE, Network, NetworkRequest, check_wanted, split_link};
 use crate::state::Container;
 use chrono::Utc;
 use std::collections::BTreeMap;
@@ -94,6 +95,31 @@ impl Engine {
         if let Ok(network) = &found {
             self.tell_network("disconnect", network, Some(&shared));
         }
+        Ok(())
+    }
+
+    /// Gives a container its own name for another, with which it shares a network; from now on, if it runs.
+    pub fn link(&self, container: &str, target: &str, alias: &str) -> Result<(), Error> {
+        let (shared, other) = (self.shared(container)?, self.shared(target)?);
+        if shared.id == other.id {
+            return Err(Error::invalid("a container cannot be linked to itself"));
+        }
+        let name = other.with(|record| record.name.clone());
+        let alias = if alias.is_empty() { name.as_str() } else { alias };
+        names::check(alias)?;
+        let networks = other.with(|record| record.config.networks.clone());
+        if !shared.with(|record| record.config.networks.keys().any(|network| networks.contains_key(network))) {
+            return Err(Error::conflict(format!(
+                "{container} and {target} share no network: connect one to a network of the other first"
+            )));
+        }
+        let link = format!("{name}:{alias}");
+        shared.update(&self.cx, |record| {
+            let links = &mut record.config.host.links;
+            links.retain(|known| split_link(known).1 != alias);
+            links.push(link);
+        })?;
+        self.cx.networks.renamed(&shared.record());
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! A guest comes to its networks and leaves them: addresses, interfaces, ports.
 
 use super::spec::{Attachment, DEFAULT, Endpoint, EndpointConfig, NONE, Network, Subnet};
+use super::names::Called;
 use super::{Attached, Inner, Networks, guest_ports, ports};
 use crate::error::{Error, ErrorKind};
 use crate::names::new_id;
@@ -12,16 +13,13 @@ use std::net::IpAddr;
 
 /// The networks a container wants, the one that it was started with first.
 pub fn wanted(config: &Config) -> Vec<(String, EndpointConfig)> {
-    let mode = match config.host.network_mode.as_str() {
-        "" | "default" => DEFAULT,
-        mode => mode,
-    };
+    let mode = config.host.network_mode.as_str();
     if mode == NONE {
         return Vec::new();
     }
     let mut wanted: Vec<_> = config.networks.clone().into_iter().collect();
-    // As records of before there were networks.
-    if wanted.is_empty() && mode == DEFAULT {
+    // As records are of before there were networks.
+    if wanted.is_empty() && ["", "default"].contains(&mode) {
         wanted.push((DEFAULT.to_owned(), EndpointConfig::default()));
     }
     wanted.sort_by_key(|(name, config)| (name != mode && config.network_id != mode, name.clone()));
@@ -136,6 +134,7 @@ impl Networks {
             container.id.clone(),
             Attached {
                 name: container.name.clone(),
+                called: Called::of(container),
                 endpoints: Vec::new(),
                 interfaces: Vec::new(),
                 published: Vec::new(),
@@ -188,6 +187,7 @@ impl Networks {
         let endpoint = inner.endpoint(&name, &config, index)?;
         let others = inner.published();
         if let Some(guest) = inner.guests.get_mut(&container.id) {
+            guest.called = Called::of(container);
             guest.endpoints.push(endpoint.clone());
             // On closed networks only there was nowhere to publish to.
             if guest.published.is_empty() {

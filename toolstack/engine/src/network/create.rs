@@ -222,6 +222,7 @@ impl Networks {
     /// Goes on after an error and gives all of them. The record goes last.
     async fn take_away(&self, records: &Records, network: &Network) -> Vec<Error> {
         let mut errors = Vec::new();
+        self.servers().remove(&network.id);
         let bridge = network.bridge.clone();
         errors.extend(self.rules(move |firewall| firewall.remove_network(&bridge)).await.err());
         let removed = self.links.remove_bridge(&network.bridge, &network.id).await;

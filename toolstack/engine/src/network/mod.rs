@@ -11,8 +11,10 @@ pub mod ports;
 mod records;
 mod spec;
 
+use names::{Called, Directory};
+
 pub use create::check_wanted;
-pub use names::names_of;
+pub use names::{names_of, split_link};
 pub use spec::{
     Attachment, BRIDGE_OPTION, DEFAULT, Endpoint, EndpointConfig, MASQUERADE_OPTION, NONE, Network, NetworkRequest, PortBinding,
     Subnet, SubnetRequest,
@@ -23,6 +25,7 @@ pub use ::network::{DEFAULT_POOLS, IpNet, Mac, Pool, PortKey, Protocol, Publishe
 use crate::error::{Error, ErrorKind};
 use crate::records::Records;
 use crate::state::Container;
+use ::network::dns;
 use ::network::{Bridge, Firewall, Forwarding, GuestPort, HeldPort, Links, NetworkRules};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -43,6 +46,7 @@ pub struct NetworkConfig {
 /// A container whose guest is on networks.
 struct Attached {
     name: String,
+    called: Called,
     endpoints: Vec<Endpoint>,
     /// In the host; empty until the guest is built.
     interfaces: Vec<String>,
@@ -62,7 +66,9 @@ struct Inner {
 
 pub struct Networks {
     config: NetworkConfig,
-    inner: Mutex<Inner>,
+    inner: Arc<Mutex<Inner>>,
+    /// Of names, by network.
+    servers: Mutex<BTreeMap<String, dns::Server>>,
     links: Links,
     forwarding: Forwarding,
     firewall: Arc<Mutex<Firewall>>,
@@ -108,6 +114,24 @@ fn guest_ports(endpoints: &[Endpoint], interfaces: &[String]) -> Vec<GuestPort> 
         .collect()
 }
 
+/// Takes all of ours from the host: rules and bridges. Goes on after an error and gives all of them.
+pub async fn remove_all() -> Vec<Error> {
+    let mut errors = Vec::new();
+    match tokio::task::spawn_blocking(Firewall::remove_all).await {
+        Ok(removed) => errors.extend(removed.err().map(|error| failed(&error))),
+        Err(error) => errors.push(failed(&error)),
+    }
+    let bridges = async {
+        let links = Links::open()?;
+        for (name, id) in links.ours().await? {
+            links.remove_bridge(&name, &id).await?;
+        }
+        Ok::<_, ::network::NetworkError>(())
+    };
+    errors.extend(bridges.await.err().map(|error| failed(&error)));
+    errors
+}
+
 impl Networks {
     /// Opens what is recorded; the host is made to follow by [`Self::restore`].
     pub fn open(config: NetworkConfig, records: &Records) -> Result<Self, Error> {
@@ -118,10 +142,11 @@ impl Networks {
             false
         });
         Ok(Self {
-            inner: Mutex::new(Inner {
+            servers: Mutex::default(),
+            inner: Arc::new(Mutex::new(Inner {
                 networks: networks.into_iter().map(|network| (network.id.clone(), network)).collect(),
                 ..Inner::default()
-            }),
+            })),
             links: Links::open().map_err(|error| failed(&error))?,
             firewall: Arc::new(Mutex::new(Firewall::new(closed))),
             forwarding,
@@ -154,8 +179,10 @@ impl Networks {
     pub async fn restore(&self, records: &Records, running: Vec<(Container, Vec<String>)>) {
         let _changing = self.changing.lock().await;
         for (container, interfaces) in running {
+            let called = Called::of(&container);
             let (endpoints, published) = (container.state.endpoints, container.state.published);
             let attached = Attached {
+                called,
                 name: container.name,
                 _held: ports::take_again(&published),
                 endpoints,
@@ -212,7 +239,19 @@ impl Networks {
             self.forwarding.enable_v6().map_err(|error| failed(&error))?;
         }
         let set = self.forwarding.bridge(&network.bridge, network.has_v6());
-        set.map_err(|error| failed(&error))
+        set.map_err(|error| failed(&error))?;
+        let addresses: Vec<_> = network.subnets.iter().map(|subnet| subnet.gateway).collect();
+        let names = Arc::new(Directory(Arc::clone(&self.inner)));
+        match dns::Server::open(names, &network.id, &addresses).await {
+            Ok(server) => drop(self.servers().insert(network.id.clone(), server)),
+            // Without names a network is still one.
+            Err(error) => tracing::error!(network = network.name, %error, "nobody answers to names: is port 53 of all addresses in use?"),
+        }
+        Ok(())
+    }
+
+    fn servers(&self) -> MutexGuard<'_, BTreeMap<String, dns::Server>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All, the default first, then by name.
@@ -255,10 +294,11 @@ impl Networks {
             .collect()
     }
 
-    /// Has a new name.
-    pub fn renamed(&self, id: &str, name: &str) {
-        if let Some(guest) = self.inner().guests.get_mut(id) {
-            name.clone_into(&mut guest.name);
+    /// Is called otherwise, or calls others otherwise.
+    pub fn renamed(&self, container: &Container) {
+        if let Some(guest) = self.inner().guests.get_mut(&container.id) {
+            guest.name.clone_from(&container.name);
+            guest.called = Called::of(container);
         }
     }
 }

@@ -23,7 +23,7 @@ impl Task {
                 record.config.networks.insert(network.clone(), config.clone());
             })
         };
-        let name = match self.living() {
+        let living = match self.living() {
             Ok(None) => {
                 let _ = reply.send(want(&cx, &shared));
                 return;
@@ -35,7 +35,7 @@ impl Task {
             Ok(Some(living)) => living,
         };
         tokio::spawn(async move {
-            let plugged = plug(&cx, &shared, name, want).await;
+            let plugged = plug(&cx, &shared, living, want).await;
             let _ = reply.send(plugged);
         });
     }

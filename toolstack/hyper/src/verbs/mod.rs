@@ -11,11 +11,14 @@ pub mod import;
 pub mod info;
 pub mod inspect;
 pub mod kill;
+pub mod link;
 pub mod load;
 pub mod login;
 pub mod logout;
 pub mod logs;
+pub mod network;
 pub mod pause;
+pub mod port;
 pub mod prune_images;
 pub mod ps;
 pub mod pull;
@@ -36,6 +39,7 @@ pub mod version;
 pub mod wait;
 
 use std::future::Future;
+use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -84,6 +88,16 @@ where
         }
     }
     Ok(code)
+}
+
+/// Only a yes is one: no answer is none.
+fn confirmed(warning: &str) -> Result<bool> {
+    let mut stdout = io::stdout();
+    write!(stdout, "{warning}\nAre you sure you want to continue? [y/N] ")?;
+    stdout.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().take(1 << 10).read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y"))
 }
 
 /// A field of an answer that is text; empty when it is missing.

@@ -1,10 +1,9 @@
 //! `hyper image prune`
 
-use std::io::{self, BufRead, Read, Write};
-
 use anyhow::Result;
 use serde_json::Value;
 
+use super::confirmed;
 use crate::client::Client;
 use crate::options::values::{filter, filters};
 use crate::output;
@@ -39,16 +38,6 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         .query_opt("filters", filters(&conditions));
     output::line(&report(&client.post(target).await?))?;
     Ok(0)
-}
-
-/// Only a yes is one: no answer is none.
-fn confirmed(warning: &str) -> Result<bool> {
-    let mut stdout = io::stdout();
-    write!(stdout, "{warning}\nAre you sure you want to continue? [y/N] ")?;
-    stdout.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().take(1 << 10).read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y"))
 }
 
 fn report(answer: &Value) -> String {

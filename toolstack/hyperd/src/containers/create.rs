@@ -101,7 +101,7 @@ fn networks(
     }
     if let Some(mac) = mac {
         let of_mode: &mut EndpointConfig = networks.entry(mode.to_owned()).or_default();
-        of_mode.mac = Some(mac.parse().map_err(ApiError::invalid::<String>)?);
+        of_mode.mac = Some(mac.parse().map_err(ApiError::invalid)?);
     }
     Ok(networks)
 }

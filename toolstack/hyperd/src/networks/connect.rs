@@ -36,3 +36,19 @@ pub async fn disconnect(call: Call, network: String) -> Answer {
     to_the_end(async move { engine.disconnect(&network, &container, force).await }).await?;
     Ok(request::empty(StatusCode::OK))
 }
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct LinkBody {
+    container: Option<String>,
+    alias: Option<String>,
+}
+
+/// `/hyper/v1/containers/{id}/links`: a container's own name for another.
+pub async fn link(call: Call, id: String) -> Answer {
+    let body: LinkBody = request::need_json(call.request.into_body()).await?;
+    let target = body.container.filter(|name| !name.is_empty());
+    let target = target.ok_or_else(|| ApiError::invalid("the container is not named"))?;
+    call.app.engine.link(&id, &target, &body.alias.unwrap_or_default())?;
+    Ok(request::empty(StatusCode::NO_CONTENT))
+}

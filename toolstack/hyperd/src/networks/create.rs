@@ -86,7 +86,7 @@ pub fn endpoint(settings: EndpointSettings) -> Result<EndpointConfig, ApiError> 
         aliases: settings.aliases.unwrap_or_default(),
         ipv4: parse("IPv4 address", ipam.ipv4_address.as_deref())?,
         ipv6: parse("IPv6 address", ipam.ipv6_address.as_deref())?,
-        mac: mac.map(|mac| mac.parse().map_err(ApiError::invalid::<String>)).transpose()?,
+        mac: mac.map(|mac| mac.parse().map_err(ApiError::invalid)).transpose()?,
         links: settings.links.unwrap_or_default(),
         driver_options: settings.driver_opts.unwrap_or_default(),
         ..EndpointConfig::default()

@@ -6,7 +6,7 @@ pub mod create;
 pub mod ports;
 pub mod settings;
 
-pub use connect::{connect, disconnect};
+pub use connect::{connect, disconnect, link};
 
 use crate::api::Call;
 use crate::error::{Answer, ApiError, to_the_end};
