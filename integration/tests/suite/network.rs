@@ -35,14 +35,18 @@ while True:
     client.close()
 "#;
 
-/// Answers datagrams with what they say, in capitals.
-const ECHO_UDP: &str = r#"
+/// A name server to which every name has one address.
+const NAMES: &str = r#"
 import socket
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("10.99.0.2", 9001))
+server.bind(("10.99.0.2", 53))
 while True:
-    data, peer = server.recvfrom(2000)
-    server.sendto(data.upper(), peer)
+    query, peer = server.recvfrom(2000)
+    end = query.index(b"\0", 12) + 5
+    is_a = query[end - 4:end - 2] == b"\0\1"
+    head = query[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_a else b"\0\0") + bytes(4)
+    answer = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\x63" if is_a else b""
+    server.sendto(head + query[12:end] + answer, peer)
 "#;
 
 struct Outside<'a, 'b>(&'a Dom0<'b>);
@@ -56,11 +60,11 @@ impl<'a, 'b> Outside<'a, 'b> {
              ip -n outside addr add {OUTSIDE}/24 dev in0 && ip -n outside addr add {OUTSIDE6}/64 dev in0 nodad
              ip -n outside link set in0 up && ip -n outside link set lo up
              cat > /tmp/echo.py <<'END'\n{ECHO}\nEND
-             cat > /tmp/echo_udp.py <<'END'\n{ECHO_UDP}\nEND
+             cat > /tmp/names.py <<'END'\n{NAMES}\nEND
              for at in {OUTSIDE} {OUTSIDE6}; do
                  setsid ip netns exec outside python3 /tmp/echo.py $at > /dev/null 2>&1 < /dev/null & echo $! >> /tmp/outside.pids
              done
-             setsid ip netns exec outside python3 /tmp/echo_udp.py > /dev/null 2>&1 < /dev/null & echo $! >> /tmp/outside.pids
+             setsid ip netns exec outside python3 /tmp/names.py > /dev/null 2>&1 < /dev/null & echo $! >> /tmp/outside.pids
              for try in $(seq 50); do
                  ip netns exec outside ss -ltn | grep -q {OUTSIDE}:9000 && exit 0
                  read -rt 0.2 <> <(:) || true
@@ -81,7 +85,7 @@ impl<'a, 'b> Outside<'a, 'b> {
 impl Drop for Outside<'_, '_> {
     fn drop(&mut self) {
         let ended = self.0.sh(
-            "kill $(cat /tmp/outside.pids); rm -f /tmp/outside.pids /tmp/echo.py /tmp/echo_udp.py
+            "kill $(cat /tmp/outside.pids); rm -f /tmp/outside.pids /tmp/echo.py /tmp/names.py
              ip link del out0; ip netns del outside",
         );
         if !std::thread::panicking() {
@@ -91,7 +95,7 @@ impl Drop for Outside<'_, '_> {
 }
 
 /// Serves a file's content to each who connects.
-const SERVE: &str = "echo from-$(hostname) > /tmp/page; while :; do nc -l -p 80 < /tmp/page; done";
+const SERVE: &str = "echo from-$(hostname) > /tmp/page; exec nc -ll -p 80 -e cat /tmp/page";
 
 #[track_caller]
 fn server(dom0: &Dom0<'_>, name: &str, flags: &[&str]) {
@@ -121,7 +125,7 @@ fn outside_and_in(dom0: &Dom0<'_>) {
     }
     // Out: with the host's address, in both protocols, and much.
     dom0.exec("web", &["nc", "-w", "20", OUTSIDE, "9000"]).ok().stdout(&format!("{HOST}\n"));
-    dom0.exec("web", &["sh", "-c", &format!("echo hello | nc -u -w 3 {OUTSIDE} 9001")]).ok().stdout("HELLO\n");
+    dom0.exec("web", &["nslookup", "anything.example", OUTSIDE]).ok().out_has("192.0.2.99");
     dom0.exec("web", &["ping", "-c", "2", "-W", "10", OUTSIDE]).ok();
     let (file, sum) = dom0.random_file(16);
     let mut sends = dom0.spawn_sh(&format!(
@@ -169,6 +173,7 @@ fn published_ports(dom0: &Dom0<'_>) {
 }
 
 fn names(dom0: &Dom0<'_>) {
+    let _outside = Outside::new(dom0);
     dom0.hyper(&["network", "create", "--subnet", "10.55.0.0/24", "front"]).ok();
     server(dom0, "web", &["--network", "front", "--network-alias", "www", "--ip", "10.55.0.7", "--mac-address", "02:00:00:00:55:07"]);
     dom0.detached("ask", &["--network", "front", "--add-host", "somebody:192.0.2.1", "--dns-search", "front", BUSYBOX, "sleep", "1000000"]);
@@ -180,6 +185,7 @@ fn names(dom0: &Dom0<'_>) {
     dom0.exec("ask", &["nc", "-w", "20", "www", "80"]).ok().stdout("from-web\n");
     dom0.exec("ask", &["ping", "-c", "1", "-W", "10", "somebody"]).code(1).out_has("192.0.2.1");
     dom0.exec("web", &["cat", "/sys/class/net/eth0/address"]).ok().stdout("02:00:00:00:55:07\n");
+    dom0.hyper(&["run", "--rm", "--dns", OUTSIDE, BUSYBOX, "nslookup", "anything.example"]).ok().out_has("192.0.2.99");
     dom0.hyper(&["link", "ask", "web:elsewhere"]).ok();
     look("elsewhere").ok().out_has("10.55.0.7");
     dom0.hyper(&["rename", "web", "site"]).ok();

@@ -276,7 +276,7 @@ mod tests {
             ("/Config/Entrypoint", Value::Null),
             ("/Config/ExposedPorts", json!({ "80/tcp": {} })),
             ("/Config/StopTimeout", json!(-1)),
-            ("/NetworkSettings/Ports", json!({})),
+            ("/NetworkSettings/Ports", json!({ "80/tcp": null })),
             ("/NetworkSettings/Networks", json!({})),
             ("/Mounts", json!([])),
             ("/LogPath", json!("/log")),

@@ -19,6 +19,12 @@ const INTERNAL: Set = Set {
     key: &[Type::Name],
     data: &[],
 };
+/// Each of ours twice.
+const SAME: Set = Set {
+    name: "same",
+    key: &[Type::Name, Type::Name],
+    data: &[],
+};
 /// Published at all addresses of the host, and at one.
 const ANY4: Set = Set {
     name: "any4",
@@ -42,7 +48,9 @@ const ONE6: Set = Set {
 };
 
 pub fn network_elements(network: &NetworkRules, elements: &mut Elements) {
-    let bridge = Element::of(&[&name(&network.bridge)]);
+    let name = name(&network.bridge);
+    elements.entry((false, SAME.name)).or_default().insert(Element::of(&[&name, &name]));
+    let bridge = Element::of(&[&name]);
     if network.internal {
         elements.entry((false, INTERNAL.name)).or_default().insert(bridge.clone());
     }
@@ -89,7 +97,7 @@ const SOURCE_NAT: i32 = 100;
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 0));
 
 pub fn chains<'a>(batch: &mut Batch, table: Table, networks: impl Iterator<Item = &'a NetworkRules>, closed: bool) {
-    for set in [BRIDGES, INTERNAL, ANY4, ONE4, ANY6, ONE6] {
+    for set in [BRIDGES, SAME, INTERNAL, ANY4, ONE4, ANY6, ONE6] {
         batch.set(table, &set);
     }
     batch.chain(table, "published", None);
@@ -144,6 +152,9 @@ fn from_subnet(subnet: IpNet) -> Rule {
 
 fn forwarding(rule: &mut impl FnMut(&str, Rule), closed: bool) {
     let mut forwarded = |it: Rule| rule("forwarded", it);
+    // Seen here only on hosts that show bridged packets to the rules of routed ones (br_netfilter), and when a guest asks
+    // for a port that its own network publishes.
+    forwarded(Rule::new().meta(Meta::InputName).meta(Meta::OutputName).is_in(SAME.name).accept());
     for (set, into) in [(INTERNAL, true), (INTERNAL, false)] {
         let at = if into { Rule::new().output_in(set.name) } else { Rule::new().input_in(set.name) };
         forwarded(at.drop());

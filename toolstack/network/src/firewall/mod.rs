@@ -11,6 +11,7 @@ use crate::mac::Mac;
 use crate::nft::{Batch, Element, NftError, Table};
 use crate::port::Protocol;
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -35,7 +36,7 @@ pub struct GuestPort {
 }
 
 /// A port of the host that leads to a guest. An unspecified address stands for all of its family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Published {
     pub protocol: Protocol,
     pub host: SocketAddr,
@@ -206,4 +207,52 @@ fn name(interface: &str) -> Vec<u8> {
     // IFNAMSIZ
     bytes.resize(16, 0);
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guest(number: u8) -> GuestPort {
+        GuestPort {
+            interface: format!("vif{number}.0"),
+            mac: Mac([2, 0, 0, 0, 0, number]),
+            addresses: vec![IpAddr::from([10, 0, 0, number])],
+        }
+    }
+
+    fn published(port: u16) -> Published {
+        Published {
+            protocol: Protocol::Tcp,
+            host: SocketAddr::from(([0, 0, 0, 0], port)),
+            guest: SocketAddr::from(([10, 0, 0, 2], 80)),
+        }
+    }
+
+    #[test]
+    fn what_comes_goes_again() {
+        let mut firewall = Firewall::default();
+        firewall.set_guest(vec![guest(2)], &[published(80)]);
+        let before = firewall.elements();
+        firewall.set_guest(vec![guest(3)], &[published(81)]);
+        let with_both = firewall.elements();
+        assert_eq!(with_both[&(true, "guests")].len(), 2);
+        assert_eq!(with_both[&(false, "any4")].len(), 2);
+        firewall.ports.remove("vif3.0");
+        firewall.published.remove(&published(81));
+        assert_eq!(firewall.elements(), before);
+    }
+
+    #[test]
+    fn a_guest_has_a_link_local_address_with_ipv6_only() {
+        let count = |guest: GuestPort| {
+            let mut firewall = Firewall::default();
+            firewall.set_guest(vec![guest], &[]);
+            firewall.elements().get(&(true, "ip6")).map_or(0, BTreeSet::len)
+        };
+        assert_eq!(count(guest(2)), 0);
+        let mut six = guest(2);
+        six.addresses.push("fd00::2".parse().expect("an address"));
+        assert_eq!(count(six), 2);
+    }
 }

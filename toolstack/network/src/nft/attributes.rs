@@ -41,10 +41,6 @@ impl Attributes {
         self.raw(kind, &value.to_be_bytes())
     }
 
-    pub fn long(self, kind: u16, value: u64) -> Self {
-        self.raw(kind, &value.to_be_bytes())
-    }
-
     pub fn text(self, kind: u16, text: &str) -> Self {
         let mut value = text.as_bytes().to_vec();
         value.push(0);

@@ -82,6 +82,11 @@ impl Set {
             .number(4, key_type)
             .number(5, key_bytes)
             .number(10, id);
+        if self.key == [Type::Name] {
+            // NFTNL_UDATA_SET_KEYBYTEORDER: of the host. `nft` would show names backwards.
+            let [a, b, c, d] = 1u32.to_ne_bytes();
+            attributes = attributes.raw(13, &[0, 4, a, b, c, d]);
+        }
         if !self.data.is_empty() {
             let (data_type, data_bytes) = joined(self.data);
             attributes = attributes.number(6, data_type).number(7, data_bytes);
