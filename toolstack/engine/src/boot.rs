@@ -53,7 +53,11 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
 /// What a container had of its networks is free again.
 pub async fn leave_networks(cx: &Context, shared: &Shared) {
     cx.networks.detach(&shared.id).await;
-    if shared.with(|record| !record.state.endpoints.is_empty()) {
+    let endpoints = shared.with(|record| record.state.endpoints.clone());
+    for endpoint in &endpoints {
+        cx.tell_network("disconnect", &endpoint.network_id, &endpoint.network, Some(&shared.id));
+    }
+    if !endpoints.is_empty() {
         shared.note(cx, |record| {
             record.state.endpoints.clear();
             record.state.published.clear();
@@ -101,6 +105,9 @@ async fn boot_attached(
     let started = async {
         let interfaces = (0..plan.nics.len() as u32).map(|index| cx.hypervisor.interface(domid, index));
         cx.networks.open_guest(&shared.id, interfaces.collect()).await?;
+        for endpoint in &record.state.endpoints {
+            cx.tell_network("connect", &endpoint.network_id, &endpoint.network, Some(&shared.id));
+        }
         guest.unpause().await?;
         begin(cx, shared, Arc::clone(&guest), &plan).await
     };

@@ -9,6 +9,7 @@ use crate::plan::{Defaults, Plan};
 use crate::records::Records;
 use crate::state::Container;
 use images::{RootDisk, Store};
+use chrono::Utc;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,6 +39,23 @@ impl Context {
     /// Holds a container's disk and logs.
     pub fn container_folder(&self, id: &str) -> PathBuf {
         self.config.state_dir.join("containers").join(id)
+    }
+
+    /// Tells everyone of something that happened to a network.
+    pub fn tell_network(&self, action: &str, id: &str, name: &str, container: Option<&str>) {
+        let mut attributes = BTreeMap::from([
+            ("name".to_owned(), name.to_owned()),
+            ("type".to_owned(), "bridge".to_owned()),
+        ]);
+        attributes.extend(container.map(|id| ("container".to_owned(), id.to_owned())));
+        // Nobody listens: fine.
+        let _ = self.events.send(Event {
+            kind: "network",
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes,
+            at: Utc::now(),
+        });
     }
 
     pub fn plan(&self, record: &Container, uuid: Uuid, root: &RootDisk) -> Result<Plan, Error> {

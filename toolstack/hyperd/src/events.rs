@@ -111,8 +111,10 @@ fn nanos(at: DateTime<Utc>) -> i64 {
 fn event_json(event: &Event) -> Value {
     let mut value = json!({});
     // The old form, which docker still sends for containers and images.
-    value["status"] = json!(event.action);
-    value["id"] = json!(event.id);
+    if event.kind != "network" {
+        value["status"] = json!(event.action);
+        value["id"] = json!(event.id);
+    }
     if let Some(image) = event
         .attributes
         .get("image")

@@ -1,13 +1,11 @@
 //! Networks: of all, and of single containers.
 
 use super::Engine;
-use crate::container::{Command, Shared};
+use crate::container::Command;
 use crate::error::{Error, ErrorKind};
 use crate::names;
 use crate::network::{Endpoint, EndpointConfig, NONE, Network, NetworkRequest, check_wanted, split_link};
 use crate::state::Container;
-use chrono::Utc;
-use std::collections::BTreeMap;
 
 impl Engine {
     pub fn networks(&self) -> Vec<Network> {
@@ -34,13 +32,13 @@ impl Engine {
 
     pub async fn create_network(&self, request: NetworkRequest) -> Result<Network, Error> {
         let network = self.cx.networks.create(&self.cx.records, request).await?;
-        self.tell_network("create", &network, None);
+        self.cx.tell_network("create", &network.id, &network.name, None);
         Ok(network)
     }
 
     pub async fn remove_network(&self, text: &str) -> Result<Network, Error> {
         let network = self.cx.networks.remove(&self.cx.records, text).await?;
-        self.tell_network("destroy", &network, None);
+        self.cx.tell_network("destroy", &network.id, &network.name, None);
         Ok(network)
     }
 
@@ -72,7 +70,7 @@ impl Engine {
             reply,
         });
         connected.await?;
-        self.tell_network("connect", &network, Some(&shared));
+        self.cx.tell_network("connect", &network.id, &network.name, Some(&shared.id));
         Ok(())
     }
 
@@ -93,7 +91,7 @@ impl Engine {
         }
         shared.ask(|reply| Command::Disconnect { network: name, reply }).await?;
         if let Ok(network) = &found {
-            self.tell_network("disconnect", network, Some(&shared));
+            self.cx.tell_network("disconnect", &network.id, &network.name, Some(&shared.id));
         }
         Ok(())
     }
@@ -121,23 +119,5 @@ impl Engine {
         })?;
         self.cx.networks.renamed(&shared.record());
         Ok(())
-    }
-
-    fn tell_network(&self, action: &str, network: &Network, container: Option<&Shared>) {
-        let mut attributes = BTreeMap::from([
-            ("name".to_owned(), network.name.clone()),
-            ("type".to_owned(), "bridge".to_owned()),
-        ]);
-        if let Some(container) = container {
-            attributes.insert("container".to_owned(), container.id.clone());
-        }
-        // Nobody listens: fine.
-        let _ = self.cx.events.send(crate::Event {
-            kind: "network",
-            action: action.to_owned(),
-            id: network.id.clone(),
-            attributes,
-            at: Utc::now(),
-        });
     }
 }
