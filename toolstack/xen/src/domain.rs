@@ -375,6 +375,8 @@ impl Domain {
         for path in [backend, format!("/local/domain/{}/device/vif/{number}", self.domid)] {
             errors.extend(store.remove(&path).await.err().map(DomainError::Store));
         }
+        let name = vif::name(self.domid, number);
+        errors.extend(interfaces_gone(|other| other == name).await);
         errors
     }
 
@@ -397,8 +399,18 @@ impl Domain {
                 .into_iter()
                 .map(DomainError::Store),
         );
+        let prefix = vif::name_prefix(domid);
+        errors.extend(interfaces_gone(|name| name.starts_with(&prefix)).await);
         self.disks.lock().unwrap_or_else(PoisonError::into_inner).clear();
         errors
+    }
+}
+
+/// Netback lets go by itself once its nodes are gone, unless something is wrong with it.
+async fn interfaces_gone(is_it: impl Fn(&str) -> bool) -> Option<DomainError> {
+    match tokio::time::timeout(LET_GO, vif::gone(is_it)).await {
+        Ok(gone) => gone.err().map(DomainError::from),
+        Err(_) => Some(VifError::Left.into()),
     }
 }
 

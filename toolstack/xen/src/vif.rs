@@ -28,6 +28,8 @@ pub enum VifError {
     NoBridge(String),
     #[error("netback did not make {0}: see dom0's kernel log")]
     Refused(String),
+    #[error("netback does not let go of an interface: see dom0's kernel log")]
+    Left,
     #[error("cannot add {name} to the bridge {bridge}")]
     Join {
         name: String,
@@ -39,7 +41,12 @@ pub enum VifError {
 
 /// What netback calls dom0's end of a guest's interface.
 pub fn name(domid: DomId, number: u32) -> String {
-    format!("vif{domid}.{number}")
+    format!("{}{number}", name_prefix(domid))
+}
+
+/// What the names of all of a guest's begin with.
+pub fn name_prefix(domid: DomId) -> String {
+    format!("vif{domid}.")
 }
 
 /// Number of an interface, `None` when there is none of this name.
@@ -141,6 +148,26 @@ async fn wait_for(store: &Store, backend: &str, wanted: &str, never: &[&str]) ->
 /// Waits until both ends are connected.
 pub async fn connected(store: &Store, backend: &str) -> Result<(), VifError> {
     wait_for(store, backend, CONNECTED, &[CLOSING, CLOSED]).await
+}
+
+/// Waits until dom0 has no such interface any more: until then another could not have its name.
+pub async fn gone(is_it: impl Fn(&str) -> bool) -> Result<(), VifError> {
+    let there = || {
+        let mut names = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+        names.any(|entry| entry.file_name().to_str().is_some_and(&is_it))
+    };
+    if !there() {
+        return Ok(());
+    }
+    let (connection, _netlink, mut links) =
+        rtnetlink::new_multicast_connection(&[MulticastGroup::Link]).map_err(VifError::Open)?;
+    let connection = tokio::spawn(connection);
+    let mut alive = true;
+    while alive && there() {
+        alive = links.next().await.is_some();
+    }
+    connection.abort();
+    if alive { Ok(()) } else { Err(VifError::NetlinkGone) }
 }
 
 /// Asks both ends to let go, and waits until they have.

@@ -209,7 +209,6 @@ impl Networks {
 
     /// Takes one endpoint away; ports that led to it lead to another, if there is one.
     pub async fn remove_endpoint(&self, id: &str, network_id: &str, interface: String) -> Result<(), Error> {
-        let _changing = self.changing.lock().await;
         let (before, after) = {
             let mut inner = self.inner();
             let Some(guest) = inner.guests.get_mut(id) else { return Ok(()) };
@@ -219,7 +218,7 @@ impl Networks {
             guest.published = ports::lead_to(&before, &guest.endpoints);
             (before, guest.published.clone())
         };
-        self.rules(move |firewall| {
+        self.rules_to_the_end(move |firewall| {
             firewall.remove_guest(&[interface], &before)?;
             firewall.add_guest(Vec::new(), &after)
         })
@@ -243,19 +242,17 @@ impl Networks {
 
     /// Lets a guest that is built speak: `interfaces` of the host are its, in the order of its endpoints.
     pub async fn open_guest(&self, id: &str, interfaces: Vec<String>) -> Result<(), Error> {
-        let _changing = self.changing.lock().await;
         let (ports, published) = {
             let mut inner = self.inner();
             let Some(guest) = inner.guests.get_mut(id) else { return Ok(()) };
             guest.interfaces = interfaces;
             (guest_ports(&guest.endpoints, &guest.interfaces), guest.published.clone())
         };
-        self.rules(move |firewall| firewall.add_guest(ports, &published)).await
+        self.rules_to_the_end(move |firewall| firewall.add_guest(ports, &published)).await
     }
 
     /// Takes back all that a container had.
     pub async fn detach(&self, id: &str) {
-        let _changing = self.changing.lock().await;
         // Rules first: what they lead to is then still nobody else's.
         let (interfaces, published) = {
             let inner = self.inner();
@@ -263,7 +260,7 @@ impl Networks {
             (guest.interfaces.clone(), guest.published.clone())
         };
         if !interfaces.is_empty()
-            && let Err(error) = self.rules(move |firewall| firewall.remove_guest(&interfaces, &published)).await
+            && let Err(error) = self.rules_to_the_end(move |firewall| firewall.remove_guest(&interfaces, &published)).await
         {
             tracing::error!(container = id, %error, "rules of a guest may be left");
         }

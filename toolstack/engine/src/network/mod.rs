@@ -73,7 +73,7 @@ pub struct Networks {
     forwarding: Forwarding,
     firewall: Arc<Mutex<Firewall>>,
     /// Held while the host is changed.
-    changing: tokio::sync::Mutex<()>,
+    changing: Arc<tokio::sync::Mutex<()>>,
 }
 
 pub(crate) fn failed(error: &(dyn std::error::Error + 'static)) -> Error {
@@ -151,12 +151,26 @@ impl Networks {
             firewall: Arc::new(Mutex::new(Firewall::new(closed))),
             forwarding,
             config,
-            changing: tokio::sync::Mutex::default(),
+            changing: Arc::default(),
         })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same to its end, even when nobody waits for it any more: what comes after it must find it done.
+    async fn rules_to_the_end<F>(&self, change: F) -> Result<(), Error>
+    where
+        F: FnOnce(&mut Firewall) -> Result<(), ::network::NftError> + Send + 'static,
+    {
+        let changing = Arc::clone(&self.changing).lock_owned().await;
+        self.rules(move |firewall| {
+            let changed = change(firewall);
+            drop(changing);
+            changed
+        })
+        .await
     }
 
     async fn rules<F>(&self, change: F) -> Result<(), Error>

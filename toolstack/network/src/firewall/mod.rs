@@ -169,7 +169,11 @@ impl Firewall {
         for port in ports {
             self.ports.insert(port.interface.clone(), port);
         }
-        self.published.extend(published);
+        for new in published {
+            // A port leads to one guest: a map with two places for it could not be written at all.
+            self.published.retain(|old| (old.protocol, old.host) != (new.protocol, new.host));
+            self.published.insert(*new);
+        }
     }
 
     /// Lets a guest's interfaces speak, and opens its ports.
