@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkingConfig, PortBinding};
 
 /// `[[IP:][HOST-PORT]:]PORT[/PROTOCOL]`, where ports may be ranges.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Publish {
     pub ports: Vec<(String, PortBinding)>,
 }
