@@ -11,8 +11,8 @@ use crate::streams::{Input, Output, Process};
 use crate::sys;
 use guest_protocol::control::{Decoder, encode};
 use guest_protocol::message::{
-    ContainerSpec, ErrorKind, Event, ExitStatus, GuestState, NetworkSpec, ProcessId, ProcessSpec, ProcessState,
-    ReplyBody, RequestBody, StreamId, StreamState, VERSION, WindowSize,
+    ContainerSpec, ErrorKind, Event, ExitStatus, GuestState, NetworkSpec, ProcessId, ProcessSpec,
+    ProcessState, ReplyBody, RequestBody, StreamId, StreamState, VERSION, WindowSize,
 };
 use guest_protocol::mux::{Incoming, MAX_STREAMS, Mux, Violation};
 use guest_protocol::ring::{self, Consumer, Producer, Side};

@@ -65,7 +65,12 @@ fn link(index: u32, up: bool, change: bool) -> [u8; 16] {
 
 impl Netlink {
     pub fn open() -> io::Result<Self> {
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        let socket = socket_with(
+            AddressFamily::NETLINK,
+            SocketType::RAW,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
         Ok(Self(socket))
     }
 
@@ -143,7 +148,9 @@ mod tests {
 
     #[test]
     fn messages_have_their_length() {
-        let message = Message::new(NEW_LINK, 0, &link(7, true, true)).attribute(3, b"eth0\0").finish();
+        let message = Message::new(NEW_LINK, 0, &link(7, true, true))
+            .attribute(3, b"eth0\0")
+            .finish();
         assert_eq!(message.len(), 16 + 16 + 12);
         assert_eq!(message[..4], 44u32.to_ne_bytes());
         assert_eq!(message[32..34], 9u16.to_ne_bytes());

@@ -33,7 +33,10 @@ pub fn apply(spec: &NetworkSpec) -> Result<(), Failure> {
         for address in &interface.addresses {
             netlink
                 .add_address(index, address.address, address.prefix_len)
-                .context(format_args!("give {} the address {}", interface.name, address.address))?;
+                .context(format_args!(
+                    "give {} the address {}",
+                    interface.name, address.address
+                ))?;
         }
         for gateway in &interface.gateways {
             let way = if gateway.is_ipv4() { &mut way4 } else { &mut way6 };
@@ -48,9 +51,14 @@ pub fn apply(spec: &NetworkSpec) -> Result<(), Failure> {
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if name.is_empty() || name.len() >= MAX_NAME_BYTES || !plain || name.starts_with('.') {
-        return Err(failure(ErrorKind::Invalid, format!("{name:?} is no name of an interface")));
+        return Err(failure(
+            ErrorKind::Invalid,
+            format!("{name:?} is no name of an interface"),
+        ));
     }
     Ok(())
 }
@@ -63,21 +71,34 @@ fn find(mac: &str) -> Result<(u32, String), Failure> {
     };
     let entries = fs::read_dir(INTERFACES).context(format_args!("list {INTERFACES}"))?;
     for entry in entries.flatten() {
-        let Ok(name) = entry.file_name().into_string() else { continue };
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
         if read(&name, "address").eq_ignore_ascii_case(mac)
             && let Ok(index) = read(&name, "ifindex").parse()
         {
             return Ok((index, name));
         }
     }
-    Err(failure(ErrorKind::Guest, format!("there is no interface with the address {mac}")))
+    Err(failure(
+        ErrorKind::Guest,
+        format!("there is no interface with the address {mac}"),
+    ))
 }
 
 /// Addresses come from the engine alone, so routers are not listened to; without IPv6 addresses there is no IPv6.
 fn settings(interface: &InterfaceSpec) {
-    let has_v6 = interface.addresses.iter().any(|address| address.address.is_ipv6());
+    let has_v6 = interface
+        .addresses
+        .iter()
+        .any(|address| address.address.is_ipv6());
     let disabled = if has_v6 { "0" } else { "1" };
-    for (name, value) in [("accept_ra", "0"), ("autoconf", "0"), ("accept_dad", "0"), ("disable_ipv6", disabled)] {
+    for (name, value) in [
+        ("accept_ra", "0"),
+        ("autoconf", "0"),
+        ("accept_dad", "0"),
+        ("disable_ipv6", disabled),
+    ] {
         let path = format!("/proc/sys/net/ipv6/conf/{}/{name}", interface.name);
         // A kernel of somebody's own may be without IPv6.
         if Path::new(&path).exists()

@@ -55,7 +55,12 @@ pub async fn leave_networks(cx: &Context, shared: &Shared) {
     cx.networks.detach(&shared.id).await;
     let endpoints = shared.with(|record| record.state.endpoints.clone());
     for endpoint in &endpoints {
-        cx.tell_network("disconnect", &endpoint.network_id, &endpoint.network, Some(&shared.id));
+        cx.tell_network(
+            "disconnect",
+            &endpoint.network_id,
+            &endpoint.network,
+            Some(&shared.id),
+        );
     }
     if !endpoints.is_empty() {
         shared.note(cx, |record| {
@@ -106,7 +111,12 @@ async fn boot_attached(
         let interfaces = (0..plan.nics.len() as u32).map(|index| cx.hypervisor.interface(domid, index));
         cx.networks.open_guest(&shared.id, interfaces.collect()).await?;
         for endpoint in &record.state.endpoints {
-            cx.tell_network("connect", &endpoint.network_id, &endpoint.network, Some(&shared.id));
+            cx.tell_network(
+                "connect",
+                &endpoint.network_id,
+                &endpoint.network,
+                Some(&shared.id),
+            );
         }
         guest.unpause().await?;
         begin(cx, shared, Arc::clone(&guest), &plan).await

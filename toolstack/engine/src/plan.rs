@@ -7,8 +7,8 @@ use crate::spec::{Config, Ulimit};
 use crate::state::Container;
 use guest_protocol::capability;
 use guest_protocol::message::{
-    ContainerSpec, FileSpec, InterfaceSpec, MountKind, MountSpec, ProcessId, ProcessSpec, Rlimit, RootSpec, StreamId,
-    WindowSize,
+    ContainerSpec, FileSpec, InterfaceSpec, MountKind, MountSpec, ProcessId, ProcessSpec, Rlimit, RootSpec,
+    StreamId, WindowSize,
 };
 use images::RootDisk;
 use network::Mac;

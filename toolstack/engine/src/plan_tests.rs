@@ -160,15 +160,28 @@ fn networks_become_interfaces_and_files() {
         internal: false,
     }];
     let plan = plan(&container).unwrap();
-    assert_eq!((plan.nics[0].bridge.as_str(), plan.nics[0].mtu), ("hyper-f", Some(1400)));
+    assert_eq!(
+        (plan.nics[0].bridge.as_str(), plan.nics[0].mtu),
+        ("hyper-f", Some(1400))
+    );
     let interface = &plan.interfaces[0];
-    assert_eq!((interface.name.as_str(), interface.mac.as_str(), interface.mtu), ("eth0", "02:00:00:00:00:01", 1400));
+    assert_eq!(
+        (interface.name.as_str(), interface.mac.as_str(), interface.mtu),
+        ("eth0", "02:00:00:00:00:01", 1400)
+    );
     assert_eq!(interface.addresses[0].prefix_len, 24);
     let file = |at: usize| plan.container.files[at].content.as_str();
-    for line in ["10.0.0.1\tup\n", "10.0.0.2\tbox.lan box\n", "fd00::2\tbox.lan box\n"] {
+    for line in [
+        "10.0.0.1\tup\n",
+        "10.0.0.2\tbox.lan box\n",
+        "fd00::2\tbox.lan box\n",
+    ] {
         assert!(file(1).contains(line), "{}", file(1));
     }
     assert_eq!(file(2), "nameserver 10.0.0.1\nsearch lan\n");
     container.state.endpoints[0].internal = true;
-    assert!(self::plan(&container).unwrap().interfaces[0].gateways.is_empty(), "a closed network leads nowhere");
+    assert!(
+        self::plan(&container).unwrap().interfaces[0].gateways.is_empty(),
+        "a closed network leads nowhere"
+    );
 }

@@ -203,11 +203,19 @@ impl Guest for XenGuest {
     }
 
     async fn plug_nic(&self, index: u32, planned: &PlannedNic) -> Result<(), Error> {
-        self.domain.plug_nic(index, &nic(planned)).await.map_err(failed(""))
+        self.domain
+            .plug_nic(index, &nic(planned))
+            .await
+            .map_err(failed(""))
     }
 
     async fn unplug_nic(&self, index: u32) -> Vec<Error> {
-        self.domain.unplug_nic(index).await.into_iter().map(failed("")).collect()
+        self.domain
+            .unplug_nic(index)
+            .await
+            .into_iter()
+            .map(failed(""))
+            .collect()
     }
 
     async fn ended(&self) -> Ended {

@@ -153,7 +153,9 @@ impl<'de> Deserialize<'de> for AddressPool {
                 base: base.trim().parse().ok()?,
                 prefix_len: prefix_len.trim().parse().ok()?,
             };
-            (pool.base.prefix_len()..=30).contains(&pool.prefix_len).then_some(pool)
+            (pool.base.prefix_len()..=30)
+                .contains(&pool.prefix_len)
+                .then_some(pool)
         });
         pool.map(Self).ok_or_else(|| {
             de::Error::custom(format!(

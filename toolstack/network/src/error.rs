@@ -16,7 +16,9 @@ pub enum NetworkError {
     },
     #[error("cannot list the host's {0}")]
     List(&'static str, #[source] rtnetlink::Error),
-    #[error("an interface named {0} exists, and is not of hyperd: rename it, or give the network another bridge name")]
+    #[error(
+        "an interface named {0} exists, and is not of hyperd: rename it, or give the network another bridge name"
+    )]
     Foreign(String),
     #[error("cannot set {path}")]
     Setting {

@@ -56,10 +56,17 @@ impl Forwarding {
         if self.read("ipv6/conf/all/forwarding").is_ok_and(|now| now != "0") {
             return Ok(());
         }
-        for entry in fs::read_dir(self.settings.join("ipv6/conf")).into_iter().flatten().flatten() {
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
+        for entry in fs::read_dir(self.settings.join("ipv6/conf"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+                continue;
+            };
             let accept = format!("ipv6/conf/{name}/accept_ra");
-            if !["all", "default"].contains(&name.as_str()) && self.read(&accept).is_ok_and(|now| now == "1") {
+            if !["all", "default"].contains(&name.as_str()) && self.read(&accept).is_ok_and(|now| now == "1")
+            {
                 self.write(&accept, "2")?;
             }
         }
@@ -73,7 +80,10 @@ impl Forwarding {
         let accept = format!("ipv6/conf/{name}/accept_ra");
         if self.settings.join(&accept).exists() {
             self.write(&accept, "0")?;
-            self.write(&format!("ipv6/conf/{name}/disable_ipv6"), if v6 { "0" } else { "1" })?;
+            self.write(
+                &format!("ipv6/conf/{name}/disable_ipv6"),
+                if v6 { "0" } else { "1" },
+            )?;
         }
         Ok(())
     }

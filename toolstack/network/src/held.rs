@@ -1,10 +1,10 @@
 //! Ports of the host that are published: bound, so that neither another container nor another program takes them.
 
 use crate::port::Protocol;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 
 /// A socket that listens to nobody.
 #[derive(Debug)]

@@ -64,7 +64,11 @@ impl Links {
     pub async fn make_bridge(&self, bridge: &Bridge) -> Result<(), NetworkError> {
         let name = bridge.name.as_str();
         let alias = format!("{ALIAS}{}", bridge.id);
-        let found = self.all().await?.into_iter().find(|link| name_of(link) == Some(name));
+        let found = self
+            .all()
+            .await?
+            .into_iter()
+            .find(|link| name_of(link) == Some(name));
         let index = match found {
             Some(link) if alias_of(&link) == Some(&alias) => link.header.index,
             // Whoever made the bridge did not get as far as naming it ours: with a name only we give.
@@ -76,7 +80,10 @@ impl Links {
                 let made = self.handle.link().add(made).execute().await;
                 made.map_err(failed("make the bridge", name))?;
                 let links = self.all().await?;
-                let index = links.iter().find(|link| name_of(link) == Some(name)).map(|link| link.header.index);
+                let index = links
+                    .iter()
+                    .find(|link| name_of(link) == Some(name))
+                    .map(|link| link.header.index);
                 index.ok_or_else(|| NetworkError::Foreign(name.to_owned()))?
             }
         };
@@ -102,17 +109,25 @@ impl Links {
             .map_err(|source| NetworkError::List("addresses", source))?;
         let has: Vec<IpNet> = present.iter().filter_map(net_of).collect();
         for wanted in bridge.addresses.iter().filter(|wanted| !has.contains(wanted)) {
-            let mut request = self.handle.address().add(index, wanted.addr(), wanted.prefix_len()).replace();
+            let mut request = self
+                .handle
+                .address()
+                .add(index, wanted.addr(), wanted.prefix_len())
+                .replace();
             if wanted.addr().is_ipv6() {
                 // Nobody else can have it, and a bridge without ports would never find out.
-                request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+                request
+                    .message_mut()
+                    .attributes
+                    .push(AddressAttribute::Flags(AddressFlags::Nodad));
             }
             let added = request.execute().await;
             added.map_err(failed("give an address to the bridge", name))?;
         }
         for message in present {
             let Some(net) = net_of(&message) else { continue };
-            let kept = bridge.addresses.contains(&net) || matches!(net.addr(), IpAddr::V6(own) if own.is_unicast_link_local());
+            let kept = bridge.addresses.contains(&net)
+                || matches!(net.addr(), IpAddr::V6(own) if own.is_unicast_link_local());
             if !kept {
                 let removed = self.handle.address().del(message).execute().await;
                 removed.map_err(failed("take an address from the bridge", name))?;
@@ -148,7 +163,10 @@ impl Links {
     /// Every network that the host has an address in or a route to, default routes apart.
     pub async fn taken(&self) -> Result<Vec<IpNet>, NetworkError> {
         let mut taken = Vec::new();
-        for family in [rtnetlink::packet_route::AddressFamily::Inet, rtnetlink::packet_route::AddressFamily::Inet6] {
+        for family in [
+            rtnetlink::packet_route::AddressFamily::Inet,
+            rtnetlink::packet_route::AddressFamily::Inet6,
+        ] {
             let mut all = RouteMessage::default();
             all.header.address_family = family;
             let routes: Vec<RouteMessage> = self
@@ -176,7 +194,10 @@ impl Links {
 
 /// A name that nobody but us gives: `hyper0`, or `hyper-` and the beginning of the id.
 fn is_ours(name: &str, id: &str) -> bool {
-    name == "hyper0" || name.strip_prefix("hyper-").is_some_and(|rest| id.starts_with(rest))
+    name == "hyper0"
+        || name
+            .strip_prefix("hyper-")
+            .is_some_and(|rest| id.starts_with(rest))
 }
 
 fn name_of(link: &LinkMessage) -> Option<&str> {

@@ -22,7 +22,16 @@ impl Mac {
     pub fn link_local(self) -> Ipv6Addr {
         let [a, b, c, d, e, f] = self.0;
         let pair = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-        Ipv6Addr::new(0xfe80, 0, 0, 0, pair(a ^ 2, b), pair(c, 0xff), pair(0xfe, d), pair(e, f))
+        Ipv6Addr::new(
+            0xfe80,
+            0,
+            0,
+            0,
+            pair(a ^ 2, b),
+            pair(c, 0xff),
+            pair(0xfe, d),
+            pair(e, f),
+        )
     }
 }
 
@@ -84,7 +93,14 @@ mod tests {
 
     #[test]
     fn what_is_no_station_is_refused() {
-        for bad in ["", "00:00:00:00:00:00", "01:00:5e:00:00:01", "2:42:ac:11:0:2", "02:42:ac:11:00", "g2:42:ac:11:00:02"] {
+        for bad in [
+            "",
+            "00:00:00:00:00:00",
+            "01:00:5e:00:00:01",
+            "2:42:ac:11:0:2",
+            "02:42:ac:11:00",
+            "g2:42:ac:11:00:02",
+        ] {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
         }
     }

@@ -88,7 +88,10 @@ pub fn free_address(
     taken: &BTreeSet<IpAddr>,
     after: Option<IpAddr>,
 ) -> Option<IpAddr> {
-    let (first, last) = (offset_of(subnet, range.network()), offset_of(subnet, range.broadcast()));
+    let (first, last) = (
+        offset_of(subnet, range.network()),
+        offset_of(subnet, range.broadcast()),
+    );
     let from = after
         .filter(|after| range.contains(after))
         .map_or(first, |after| offset_of(subnet, after).saturating_add(1));
@@ -120,7 +123,10 @@ mod tests {
         assert_eq!(free(&[]).unwrap(), "172.17.0.0/16");
         assert_eq!(free(&["172.17.5.0/24"]).unwrap(), "172.18.0.0/16");
         assert_eq!(free(&["172.16.0.0/12"]).unwrap(), "192.168.0.0/20");
-        assert_eq!(free(&["172.16.0.0/12", "192.168.0.7/32"]).unwrap(), "192.168.16.0/20");
+        assert_eq!(
+            free(&["172.16.0.0/12", "192.168.0.7/32"]).unwrap(),
+            "192.168.16.0/20"
+        );
         assert_eq!(free(&["172.16.0.0/12", "192.168.0.0/16"]), None);
     }
 
@@ -136,9 +142,15 @@ mod tests {
         }
         assert_eq!(free_address(subnet, subnet, &taken, last), None);
         taken.remove(&"10.0.0.3".parse().unwrap());
-        assert_eq!(free_address(subnet, subnet, &taken, last), Some("10.0.0.3".parse().unwrap()));
+        assert_eq!(
+            free_address(subnet, subnet, &taken, last),
+            Some("10.0.0.3".parse().unwrap())
+        );
         let range = net("10.0.0.4/30");
-        assert_eq!(free_address(subnet, range, &BTreeSet::new(), None), Some("10.0.0.4".parse().unwrap()));
+        assert_eq!(
+            free_address(subnet, range, &BTreeSet::new(), None),
+            Some("10.0.0.4".parse().unwrap())
+        );
     }
 
     #[test]
@@ -146,7 +158,10 @@ mod tests {
         assert!(!usable(net("10.0.0.0/24"), "10.0.0.255".parse().unwrap()));
         assert!(!usable(net("10.0.0.0/24"), "10.0.0.0".parse().unwrap()));
         assert!(usable(net("10.0.0.0/31"), "10.0.0.1".parse().unwrap()));
-        assert!(usable(net("fd00::/64"), "fd00::ffff:ffff:ffff:ffff".parse().unwrap()));
+        assert!(usable(
+            net("fd00::/64"),
+            "fd00::ffff:ffff:ffff:ffff".parse().unwrap()
+        ));
         assert_eq!(random_v6().to_string().get(..2), Some("fd"));
         assert_eq!(gateway_of(net("fd00::/64")), "fd00::1".parse::<IpAddr>().unwrap());
     }

@@ -68,7 +68,9 @@ impl PortKey {
     pub fn parse_range(text: &str) -> Result<Vec<Self>, PortError> {
         let (numbers, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
         let protocol = protocol.parse()?;
-        let (first, last) = range(numbers).filter(|(first, _)| *first > 0).ok_or_else(|| PortError::Number(text.to_owned()))?;
+        let (first, last) = range(numbers)
+            .filter(|(first, _)| *first > 0)
+            .ok_or_else(|| PortError::Number(text.to_owned()))?;
         Ok((first..=last).map(|port| Self { port, protocol }).collect())
     }
 }
@@ -104,10 +106,15 @@ mod tests {
 
     #[test]
     fn ports_and_ranges() {
-        let shown = |text: &str| PortKey::parse_range(text).map(|ports| ports.iter().map(PortKey::to_string).collect::<Vec<_>>());
+        let shown = |text: &str| {
+            PortKey::parse_range(text).map(|ports| ports.iter().map(PortKey::to_string).collect::<Vec<_>>())
+        };
         assert_eq!(shown("80").unwrap(), ["80/tcp"]);
         assert_eq!(shown("53/UDP").unwrap(), ["53/udp"]);
-        assert_eq!(shown("8000-8002/tcp").unwrap(), ["8000/tcp", "8001/tcp", "8002/tcp"]);
+        assert_eq!(
+            shown("8000-8002/tcp").unwrap(),
+            ["8000/tcp", "8001/tcp", "8002/tcp"]
+        );
         for bad in ["", "0", "65536", "9-8", "80/sctp", "80/", "-1", "+1", "1-", "a"] {
             assert!(shown(bad).is_err(), "{bad}");
         }

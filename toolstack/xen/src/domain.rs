@@ -370,9 +370,16 @@ impl Domain {
         match tokio::time::timeout(LET_GO, vif::let_go(store, &backend)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => errors.push(error.into()),
-            Err(_) => tracing::warn!(domid = self.domid, number, "the guest does not let go of an interface"),
+            Err(_) => tracing::warn!(
+                domid = self.domid,
+                number,
+                "the guest does not let go of an interface"
+            ),
         }
-        for path in [backend, format!("/local/domain/{}/device/vif/{number}", self.domid)] {
+        for path in [
+            backend,
+            format!("/local/domain/{}/device/vif/{number}", self.domid),
+        ] {
             errors.extend(store.remove(&path).await.err().map(DomainError::Store));
         }
         let name = vif::name(self.domid, number);

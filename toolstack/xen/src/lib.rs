@@ -25,8 +25,8 @@ pub use host::{Host, HostError, HostInfo, MemoryInfo};
 pub use linear_device::{LinearDevice, LinearError, release_all};
 pub use link::{Link, LinkError, LinkMemory};
 pub use loop_device::{LoopDevice, LoopError};
-pub use vif::name as vif_name;
 pub use store::{Store, StoreError, Watch};
+pub use vif::name as vif_name;
 
 /// Number of a domain. 0 is dom0.
 pub type DomId = u32;

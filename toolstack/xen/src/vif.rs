@@ -76,8 +76,18 @@ async fn join(netlink: &Handle, vif: u32, bridge: u32, nic: &Nic) -> Result<(), 
         .append_info_data(InfoBridgePort::UnicastFlood(false));
     netlink.link().set_port(port.build()).execute().await?;
     // Not permanent, which in a bridge means its own.
-    netlink.neighbours().add_bridge(vif, &nic.mac).state(NeighbourState::Noarp).replace().execute().await?;
-    netlink.link().set(LinkUnspec::new_with_index(vif).up().build()).execute().await
+    netlink
+        .neighbours()
+        .add_bridge(vif, &nic.mac)
+        .state(NeighbourState::Noarp)
+        .replace()
+        .execute()
+        .await?;
+    netlink
+        .link()
+        .set(LinkUnspec::new_with_index(vif).up().build())
+        .execute()
+        .await
 }
 
 /// Connects the interface once netback has made it: that is after its state says so, so netlink tells.
@@ -116,11 +126,13 @@ pub async fn connect(
                 }
             }
         };
-        join(&netlink, vif, bridge, nic).await.map_err(|source| VifError::Join {
-            name: name.clone(),
-            bridge: nic.bridge.clone(),
-            source,
-        })
+        join(&netlink, vif, bridge, nic)
+            .await
+            .map_err(|source| VifError::Join {
+                name: name.clone(),
+                bridge: nic.bridge.clone(),
+                source,
+            })
     }
     .await;
     connection.abort();
@@ -153,7 +165,10 @@ pub async fn connected(store: &Store, backend: &str) -> Result<(), VifError> {
 /// Waits until dom0 has no such interface any more: until then another could not have its name.
 pub async fn gone(is_it: impl Fn(&str) -> bool) -> Result<(), VifError> {
     let there = || {
-        let mut names = std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten();
+        let mut names = std::fs::read_dir("/sys/class/net")
+            .into_iter()
+            .flatten()
+            .flatten();
         names.any(|entry| entry.file_name().to_str().is_some_and(&is_it))
     };
     if !there() {
@@ -173,6 +188,8 @@ pub async fn gone(is_it: impl Fn(&str) -> bool) -> Result<(), VifError> {
 /// Asks both ends to let go, and waits until they have.
 pub async fn let_go(store: &Store, backend: &str) -> Result<(), VifError> {
     let at = |key: &str, value: &str| (format!("{backend}/{key}"), value.to_owned());
-    store.write_all(&[at("online", "0"), at("state", CLOSING)]).await?;
+    store
+        .write_all(&[at("online", "0"), at("state", CLOSING)])
+        .await?;
     wait_for(store, backend, CLOSED, &[]).await
 }

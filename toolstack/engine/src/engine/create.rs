@@ -27,9 +27,8 @@ impl Engine {
         let of_networks = config.networks.values().flat_map(|endpoint| &endpoint.links);
         for link in config.host.links.iter().chain(of_networks) {
             let (target, _) = split_link(link);
-            self.shared(target).map_err(|error| {
-                Error::invalid(format!("could not get container for {target}: {error}"))
-            })?;
+            self.shared(target)
+                .map_err(|error| Error::invalid(format!("could not get container for {target}: {error}")))?;
         }
         plan::check(&config, self.cx.hypervisor.info().cpus)?;
         if let Some(guest_type) = config.host.guest_type

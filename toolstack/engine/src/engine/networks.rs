@@ -25,7 +25,9 @@ impl Engine {
     pub fn is_used(&self, network: &Network) -> bool {
         let on = |container: &Container| {
             let mut networks = container.config.networks.iter();
-            networks.any(|(name, config)| config.network_id == network.id || (config.network_id.is_empty() && *name == network.name))
+            networks.any(|(name, config)| {
+                config.network_id == network.id || (config.network_id.is_empty() && *name == network.name)
+            })
         };
         self.cx.containers().values().any(|shared| shared.with(on))
     }
@@ -43,14 +45,23 @@ impl Engine {
     }
 
     /// Puts a container, running or not, on a network.
-    pub async fn connect(&self, network: &str, container: &str, mut config: EndpointConfig) -> Result<(), Error> {
+    pub async fn connect(
+        &self,
+        network: &str,
+        container: &str,
+        mut config: EndpointConfig,
+    ) -> Result<(), Error> {
         let shared = self.shared(container)?;
         let network = self.network(network)?;
         check_wanted(&network, &config)?;
         config.network_id.clone_from(&network.id);
         let (name, none, there) = shared.with(|record| {
             let there = record.config.networks.contains_key(&network.name);
-            (record.name.clone(), record.config.host.network_mode == NONE, there)
+            (
+                record.name.clone(),
+                record.config.host.network_mode == NONE,
+                there,
+            )
         });
         if none {
             return Err(Error::new(
@@ -61,7 +72,10 @@ impl Engine {
         if there {
             return Err(Error::new(
                 ErrorKind::Forbidden,
-                format!("endpoint with name {name} already exists in network {}", network.name),
+                format!(
+                    "endpoint with name {name} already exists in network {}",
+                    network.name
+                ),
             ));
         }
         let connected = shared.ask(|reply| Command::Connect {
@@ -70,7 +84,8 @@ impl Engine {
             reply,
         });
         connected.await?;
-        self.cx.tell_network("connect", &network.id, &network.name, Some(&shared.id));
+        self.cx
+            .tell_network("connect", &network.id, &network.name, Some(&shared.id));
         Ok(())
     }
 
@@ -89,9 +104,12 @@ impl Engine {
                 format!("container {} is not connected to network {name}", shared.id),
             ));
         }
-        shared.ask(|reply| Command::Disconnect { network: name, reply }).await?;
+        shared
+            .ask(|reply| Command::Disconnect { network: name, reply })
+            .await?;
         if let Ok(network) = &found {
-            self.cx.tell_network("disconnect", &network.id, &network.name, Some(&shared.id));
+            self.cx
+                .tell_network("disconnect", &network.id, &network.name, Some(&shared.id));
         }
         Ok(())
     }
@@ -106,7 +124,13 @@ impl Engine {
         let alias = if alias.is_empty() { name.as_str() } else { alias };
         names::check(alias)?;
         let networks = other.with(|record| record.config.networks.clone());
-        if !shared.with(|record| record.config.networks.keys().any(|network| networks.contains_key(network))) {
+        if !shared.with(|record| {
+            record
+                .config
+                .networks
+                .keys()
+                .any(|network| networks.contains_key(network))
+        }) {
             return Err(Error::conflict(format!(
                 "{container} and {target} share no network: connect one to a network of the other first"
             )));

@@ -1,7 +1,7 @@
 //! A guest comes to its networks and leaves them: addresses, interfaces, ports.
 
-use super::spec::{Attachment, DEFAULT, Endpoint, EndpointConfig, NONE, Network, Subnet};
 use super::names::Called;
+use super::spec::{Attachment, DEFAULT, Endpoint, EndpointConfig, NONE, Network, Subnet};
 use super::{Attached, Inner, Networks, guest_ports, ports};
 use crate::error::{Error, ErrorKind};
 use crate::names::new_id;
@@ -32,9 +32,15 @@ impl Inner {
             "" => self.networks.values().find(|network| network.name == name),
             id => self.networks.get(id),
         };
-        let wanted = if config.network_id.is_empty() { name } else { &config.network_id };
+        let wanted = if config.network_id.is_empty() {
+            name
+        } else {
+            &config.network_id
+        };
         found.cloned().ok_or_else(|| {
-            Error::not_found(format!("failed to set up container networking: network {wanted} not found"))
+            Error::not_found(format!(
+                "failed to set up container networking: network {wanted} not found"
+            ))
         })
     }
 
@@ -48,12 +54,20 @@ impl Inner {
             .collect()
     }
 
-    fn address(&mut self, network: &Network, subnet: &Subnet, wanted: Option<IpAddr>, own: &[IpNet]) -> Result<IpNet, Error> {
+    fn address(
+        &mut self,
+        network: &Network,
+        subnet: &Subnet,
+        wanted: Option<IpAddr>,
+        own: &[IpNet],
+    ) -> Result<IpNet, Error> {
         let mut taken = self.taken(network, subnet);
         taken.extend(own.iter().map(|net| net.addr()));
         let address = match wanted {
             Some(address) if taken.contains(&address) => {
-                return Err(Error::failed("failed to set up container networking: Address already in use"));
+                return Err(Error::failed(
+                    "failed to set up container networking: Address already in use",
+                ));
             }
             Some(address) => address,
             None => {
@@ -73,7 +87,12 @@ impl Inner {
         IpNet::new(address, subnet.subnet.prefix_len()).map_err(|error| super::failed(&error))
     }
 
-    pub(super) fn endpoint(&mut self, name: &str, config: &EndpointConfig, index: u32) -> Result<Endpoint, Error> {
+    pub(super) fn endpoint(
+        &mut self,
+        name: &str,
+        config: &EndpointConfig,
+        index: u32,
+    ) -> Result<Endpoint, Error> {
         let network = self.network_of(name, config)?;
         let (mut addresses, mut gateways) = (Vec::new(), Vec::new());
         for subnet in &network.subnets {
@@ -82,7 +101,11 @@ impl Inner {
             if addresses.iter().any(|net: &IpNet| net.addr().is_ipv4() == v4) {
                 continue;
             }
-            let chosen = if v4 { config.ipv4.map(IpAddr::V4) } else { config.ipv6.map(IpAddr::V6) };
+            let chosen = if v4 {
+                config.ipv4.map(IpAddr::V4)
+            } else {
+                config.ipv6.map(IpAddr::V6)
+            };
             if chosen.is_some_and(|address| !subnet.subnet.contains(&address)) {
                 continue;
             }
@@ -91,7 +114,8 @@ impl Inner {
         }
         let mac_taken = |mac: Mac, inner: &Self| {
             let all = inner.guests.values().flat_map(|guest| &guest.endpoints);
-            all.filter(|endpoint| endpoint.network_id == network.id).any(|endpoint| endpoint.mac == mac)
+            all.filter(|endpoint| endpoint.network_id == network.id)
+                .any(|endpoint| endpoint.mac == mac)
         };
         let mac = match config.mac {
             // The bridge would send to one what is for the other.
@@ -101,7 +125,9 @@ impl Inner {
                 )));
             }
             Some(mac) => mac,
-            None => std::iter::repeat_with(Mac::random).find(|mac| !mac_taken(*mac, self)).unwrap_or_else(Mac::random),
+            None => std::iter::repeat_with(Mac::random)
+                .find(|mac| !mac_taken(*mac, self))
+                .unwrap_or_else(Mac::random),
         };
         Ok(Endpoint {
             id: new_id(),
@@ -118,7 +144,10 @@ impl Inner {
     }
 
     pub(super) fn published(&self) -> Vec<Published> {
-        self.guests.values().flat_map(|guest| guest.published.iter().copied()).collect()
+        self.guests
+            .values()
+            .flat_map(|guest| guest.published.iter().copied())
+            .collect()
     }
 }
 
@@ -148,7 +177,12 @@ impl Networks {
         result
     }
 
-    fn give(&self, inner: &mut Inner, container: &Container, wanted: &[(String, EndpointConfig)]) -> Result<Attachment, Error> {
+    fn give(
+        &self,
+        inner: &mut Inner,
+        container: &Container,
+        wanted: &[(String, EndpointConfig)],
+    ) -> Result<Attachment, Error> {
         for (index, (name, config)) in wanted.iter().enumerate() {
             let endpoint = inner.endpoint(name, config, index as u32)?;
             if let Some(guest) = inner.guests.get_mut(&container.id) {
@@ -159,7 +193,11 @@ impl Networks {
         let Some(guest) = inner.guests.get_mut(&container.id) else {
             return Ok(Attachment::default());
         };
-        let shown = format!("{} ({})", container.name, guest.endpoints.first().map_or("", |endpoint| &endpoint.id));
+        let shown = format!(
+            "{} ({})",
+            container.name,
+            guest.endpoints.first().map_or("", |endpoint| &endpoint.id)
+        );
         let (held, published) = ports::take(&shown, &container.config, &guest.endpoints, &others)?;
         guest._held = held;
         guest.published.clone_from(&published);
@@ -178,7 +216,12 @@ impl Networks {
                 "container cannot be connected to multiple networks with one of the networks in private (none) mode",
             ));
         };
-        let has = |network: &str| guest.endpoints.iter().any(|endpoint| endpoint.network == *network);
+        let has = |network: &str| {
+            guest
+                .endpoints
+                .iter()
+                .any(|endpoint| endpoint.network == *network)
+        };
         let wanted = wanted(&container.config).into_iter().find(|(name, _)| !has(name));
         let index = (0..).find(|index| guest.endpoints.iter().all(|endpoint| endpoint.index != *index));
         let (Some((name, config)), Some(index)) = (wanted, index) else {
@@ -211,9 +254,13 @@ impl Networks {
     pub async fn remove_endpoint(&self, id: &str, network_id: &str, interface: String) -> Result<(), Error> {
         let (before, after) = {
             let mut inner = self.inner();
-            let Some(guest) = inner.guests.get_mut(id) else { return Ok(()) };
+            let Some(guest) = inner.guests.get_mut(id) else {
+                return Ok(());
+            };
             let before = guest.published.clone();
-            guest.endpoints.retain(|endpoint| endpoint.network_id != network_id);
+            guest
+                .endpoints
+                .retain(|endpoint| endpoint.network_id != network_id);
             guest.interfaces.retain(|known| *known != interface);
             guest.published = ports::lead_to(&before, &guest.endpoints);
             (before, guest.published.clone())
@@ -237,18 +284,28 @@ impl Networks {
     pub fn indexes(&self, id: &str) -> Vec<u32> {
         let inner = self.inner();
         let endpoints = inner.guests.get(id).map(|guest| guest.endpoints.iter());
-        endpoints.into_iter().flatten().map(|endpoint| endpoint.index).collect()
+        endpoints
+            .into_iter()
+            .flatten()
+            .map(|endpoint| endpoint.index)
+            .collect()
     }
 
     /// Lets a guest that is built speak: `interfaces` of the host are its, in the order of its endpoints.
     pub async fn open_guest(&self, id: &str, interfaces: Vec<String>) -> Result<(), Error> {
         let (ports, published) = {
             let mut inner = self.inner();
-            let Some(guest) = inner.guests.get_mut(id) else { return Ok(()) };
+            let Some(guest) = inner.guests.get_mut(id) else {
+                return Ok(());
+            };
             guest.interfaces = interfaces;
-            (guest_ports(&guest.endpoints, &guest.interfaces), guest.published.clone())
+            (
+                guest_ports(&guest.endpoints, &guest.interfaces),
+                guest.published.clone(),
+            )
         };
-        self.rules_to_the_end(move |firewall| firewall.add_guest(ports, &published)).await
+        self.rules_to_the_end(move |firewall| firewall.add_guest(ports, &published))
+            .await
     }
 
     /// Takes back all that a container had.
@@ -260,7 +317,9 @@ impl Networks {
             (guest.interfaces.clone(), guest.published.clone())
         };
         if !interfaces.is_empty()
-            && let Err(error) = self.rules_to_the_end(move |firewall| firewall.remove_guest(&interfaces, &published)).await
+            && let Err(error) = self
+                .rules_to_the_end(move |firewall| firewall.remove_guest(&interfaces, &published))
+                .await
         {
             tracing::error!(container = id, %error, "rules of a guest may be left");
         }

@@ -21,7 +21,11 @@ fn forbidden(message: impl Into<String>) -> Error {
 
 fn check_name(name: &str) -> Result<(), Error> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-    let good = name.bytes().all(plain) && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let good = name.bytes().all(plain)
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric());
     match good && name.len() <= 128 {
         true => Ok(()),
         false => Err(Error::invalid(format!(
@@ -45,7 +49,9 @@ fn chosen(request: &SubnetRequest, subnet: IpNet) -> Result<Subnet, Error> {
     let subnet = subnet.trunc();
     let room = if subnet.addr().is_ipv4() { 30 } else { 126 };
     if subnet.prefix_len() > room || subnet.prefix_len() < 8 {
-        return Err(Error::invalid(format!("invalid subnet {subnet}: it has no room, or too much")));
+        return Err(Error::invalid(format!(
+            "invalid subnet {subnet}: it has no room, or too much"
+        )));
     }
     let inside = |what: &str, address: IpAddr| match usable(subnet, address) {
         true => Ok(address),
@@ -62,7 +68,9 @@ fn chosen(request: &SubnetRequest, subnet: IpNet) -> Result<Subnet, Error> {
     }
     Ok(Subnet {
         subnet,
-        gateway: request.gateway.map_or(Ok(gateway_of(subnet)), |gateway| inside("gateway", gateway))?,
+        gateway: request
+            .gateway
+            .map_or(Ok(gateway_of(subnet)), |gateway| inside("gateway", gateway))?,
         range,
         auxiliary: request.auxiliary.clone(),
         chosen: true,
@@ -102,16 +110,34 @@ impl Networks {
     pub async fn create(&self, records: &Records, request: NetworkRequest) -> Result<Network, Error> {
         check_name(&request.name)?;
         if RESERVED.contains(&request.name.as_str()) || request.name == DEFAULT {
-            return Err(forbidden(format!("operation is not permitted on predefined {} network ", request.name)));
+            return Err(forbidden(format!(
+                "operation is not permitted on predefined {} network ",
+                request.name
+            )));
         }
         let _changing = self.changing.lock().await;
-        if self.inner().networks.values().any(|network| network.name == request.name) {
-            return Err(Error::conflict(format!("network with name {} already exists", request.name)));
+        if self
+            .inner()
+            .networks
+            .values()
+            .any(|network| network.name == request.name)
+        {
+            return Err(Error::conflict(format!(
+                "network with name {} already exists",
+                request.name
+            )));
         }
         let network = self.plan(request).await?;
-        let taken = self.inner().networks.values().any(|other| other.bridge == network.bridge);
+        let taken = self
+            .inner()
+            .networks
+            .values()
+            .any(|other| other.bridge == network.bridge);
         if taken {
-            return Err(forbidden(format!("a network has the bridge {} already", network.bridge)));
+            return Err(forbidden(format!(
+                "a network has the bridge {} already",
+                network.bridge
+            )));
         }
         // Recorded first: what is made for it is then known, and removed when hyperd ends before it is whole.
         records.put_network(&network)?;
@@ -143,18 +169,23 @@ impl Networks {
         for wanted in &request.subnets {
             let Some(subnet) = wanted.subnet else {
                 if wanted.gateway.is_some() || wanted.range.is_some() {
-                    return Err(Error::invalid("every ip-range or gateway must have a corresponding subnet"));
+                    return Err(Error::invalid(
+                        "every ip-range or gateway must have a corresponding subnet",
+                    ));
                 }
                 continue;
             };
             let subnet = chosen(wanted, subnet)?;
             let others = ours.iter().chain(subnets.iter().map(|subnet| &subnet.subnet));
             if others.into_iter().any(|other| overlap(*other, subnet.subnet)) {
-                return Err(forbidden("invalid pool request: Pool overlaps with other one on this address space"));
+                return Err(forbidden(
+                    "invalid pool request: Pool overlaps with other one on this address space",
+                ));
             }
             subnets.push(subnet);
         }
-        let has = |v4: bool, subnets: &[Subnet]| subnets.iter().any(|subnet| subnet.subnet.addr().is_ipv4() == v4);
+        let has =
+            |v4: bool, subnets: &[Subnet]| subnets.iter().any(|subnet| subnet.subnet.addr().is_ipv4() == v4);
         if !has(true, &subnets) {
             let subnet = free_subnet(&self.config.pools, &taken).ok_or_else(|| {
                 Error::failed("all predefined address pools have been fully subnetted: choose a subnet")
@@ -165,7 +196,9 @@ impl Networks {
             subnets.push(automatic(random_v6().into()));
         }
         if !request.ipv6 && has(false, &subnets) {
-            return Err(Error::invalid("a network with an IPv6 subnet needs IPv6 to be enabled"));
+            return Err(Error::invalid(
+                "a network with an IPv6 subnet needs IPv6 to be enabled",
+            ));
         }
         let id = new_id();
         let bridge = match request.options.get(BRIDGE_OPTION) {
@@ -194,12 +227,17 @@ impl Networks {
 
     pub async fn remove(&self, records: &Records, text: &str) -> Result<Network, Error> {
         if RESERVED.contains(&text) && text != "default" {
-            return Err(forbidden(format!("{text} is a pre-defined network and cannot be removed")));
+            return Err(forbidden(format!(
+                "{text} is a pre-defined network and cannot be removed"
+            )));
         }
         let _changing = self.changing.lock().await;
         let network = self.find(text)?;
         if network.is_default() {
-            return Err(forbidden(format!("{} is a pre-defined network and cannot be removed", network.name)));
+            return Err(forbidden(format!(
+                "{} is a pre-defined network and cannot be removed",
+                network.name
+            )));
         }
         let on = self.on(&network.id);
         if !on.is_empty() {
@@ -224,7 +262,11 @@ impl Networks {
         let mut errors = Vec::new();
         self.servers().remove(&network.id);
         let bridge = network.bridge.clone();
-        errors.extend(self.rules(move |firewall| firewall.remove_network(&bridge)).await.err());
+        errors.extend(
+            self.rules(move |firewall| firewall.remove_network(&bridge))
+                .await
+                .err(),
+        );
         let removed = self.links.remove_bridge(&network.bridge, &network.id).await;
         errors.extend(removed.err().map(|error| failed(&error)));
         if errors.is_empty() {
@@ -241,14 +283,26 @@ impl Networks {
         let mode = config.host.network_mode.as_str();
         if mode == NONE {
             if config.networks.keys().any(|name| name != NONE) {
-                return Err(Error::invalid("conflicting options: cannot attach both network 'none' and others"));
+                return Err(Error::invalid(
+                    "conflicting options: cannot attach both network 'none' and others",
+                ));
             }
             config.networks.clear();
             return Ok(());
         }
         let mut settled = std::collections::BTreeMap::new();
-        let mode = if ["", "default"].contains(&mode) { DEFAULT } else { mode }.to_owned();
-        if !config.networks.contains_key(&mode) && !config.networks.values().any(|endpoint| endpoint.network_id == mode) {
+        let mode = if ["", "default"].contains(&mode) {
+            DEFAULT
+        } else {
+            mode
+        }
+        .to_owned();
+        if !config.networks.contains_key(&mode)
+            && !config
+                .networks
+                .values()
+                .any(|endpoint| endpoint.network_id == mode)
+        {
             config.networks.insert(mode.clone(), Default::default());
         }
         for (name, mut endpoint) in std::mem::take(&mut config.networks) {
@@ -279,7 +333,10 @@ pub fn check_wanted(network: &Network, wanted: &super::EndpointConfig) -> Result
             ));
         }
         let mut chosen = network.subnets.iter().filter(|subnet| subnet.chosen);
-        if !chosen.clone().any(|subnet| subnet.subnet.addr().is_ipv4() == address.is_ipv4()) {
+        if !chosen
+            .clone()
+            .any(|subnet| subnet.subnet.addr().is_ipv4() == address.is_ipv4())
+        {
             return Err(Error::invalid(
                 "invalid endpoint settings:\nuser specified IP address is supported only when connecting to networks with user configured subnets",
             ));

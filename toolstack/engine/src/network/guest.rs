@@ -21,7 +21,11 @@ pub fn interfaces(endpoints: &[Endpoint]) -> Vec<InterfaceSpec> {
                 })
                 .collect(),
             // A closed network leads nowhere.
-            gateways: if endpoint.internal { Vec::new() } else { endpoint.gateways.clone() },
+            gateways: if endpoint.internal {
+                Vec::new()
+            } else {
+                endpoint.gateways.clone()
+            },
         })
         .collect()
 }
@@ -48,7 +52,11 @@ pub fn hosts(config: &Config, endpoints: &[Endpoint]) -> String {
         "" => config.hostname.clone(),
         domain => format!("{0}.{domain} {0}", config.hostname),
     };
-    let addresses: Vec<IpAddr> = endpoints.iter().flat_map(|endpoint| &endpoint.addresses).map(|net| net.addr()).collect();
+    let addresses: Vec<IpAddr> = endpoints
+        .iter()
+        .flat_map(|endpoint| &endpoint.addresses)
+        .map(|net| net.addr())
+        .collect();
     if addresses.is_empty() {
         text.push_str(&format!("127.0.1.1\t{own}\n"));
     }
@@ -64,7 +72,10 @@ pub fn resolv_conf(config: &Config, endpoints: &[Endpoint]) -> String {
     let mut text = String::new();
     match endpoints.iter().flat_map(|endpoint| &endpoint.gateways).next() {
         Some(gateway) => text.push_str(&format!("nameserver {gateway}\n")),
-        None => host.dns.iter().for_each(|server| text.push_str(&format!("nameserver {server}\n"))),
+        None => host
+            .dns
+            .iter()
+            .for_each(|server| text.push_str(&format!("nameserver {server}\n"))),
     }
     if !host.dns_search.is_empty() {
         text.push_str(&format!("search {}\n", host.dns_search.join(" ")));

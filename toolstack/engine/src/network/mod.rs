@@ -16,8 +16,8 @@ use names::{Called, Directory};
 pub use create::check_wanted;
 pub use names::{names_of, split_link};
 pub use spec::{
-    Attachment, BRIDGE_OPTION, DEFAULT, Endpoint, EndpointConfig, MASQUERADE_OPTION, NONE, Network, NetworkRequest, PortBinding,
-    Subnet, SubnetRequest,
+    Attachment, BRIDGE_OPTION, DEFAULT, Endpoint, EndpointConfig, MASQUERADE_OPTION, NONE, Network,
+    NetworkRequest, PortBinding, Subnet, SubnetRequest,
 };
 
 pub use ::network::{DEFAULT_POOLS, IpNet, Mac, Pool, PortKey, Protocol, Published};
@@ -138,13 +138,19 @@ impl Networks {
         let networks = records.networks()?;
         let forwarding = Forwarding::new(&config.run_dir);
         let closed = forwarding.enable().unwrap_or_else(|error| {
-            tracing::error!(error = &error as &dyn std::error::Error, "the host does not forward");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the host does not forward"
+            );
             false
         });
         Ok(Self {
             servers: Mutex::default(),
             inner: Arc::new(Mutex::new(Inner {
-                networks: networks.into_iter().map(|network| (network.id.clone(), network)).collect(),
+                networks: networks
+                    .into_iter()
+                    .map(|network| (network.id.clone(), network))
+                    .collect(),
                 ..Inner::default()
             })),
             links: Links::open().map_err(|error| failed(&error))?,
@@ -221,11 +227,18 @@ impl Networks {
             let inner = self.inner();
             let guests = inner.guests.values();
             guests
-                .map(|guest| (guest_ports(&guest.endpoints, &guest.interfaces), guest.published.clone()))
+                .map(|guest| {
+                    (
+                        guest_ports(&guest.endpoints, &guest.interfaces),
+                        guest.published.clone(),
+                    )
+                })
                 .collect()
         };
         let written = self.rules(move |firewall| {
-            networks.iter().for_each(|network| firewall.set_network(rules_of(network)));
+            networks
+                .iter()
+                .for_each(|network| firewall.set_network(rules_of(network)));
             for (ports, published) in guests {
                 firewall.set_guest(ports, &published);
             }
@@ -241,14 +254,20 @@ impl Networks {
         let known: Vec<String> = self.inner().networks.keys().cloned().collect();
         for (name, id) in self.links.ours().await.map_err(|error| failed(&error))? {
             if !known.contains(&id) {
-                self.links.remove_bridge(&name, &id).await.map_err(|error| failed(&error))?;
+                self.links
+                    .remove_bridge(&name, &id)
+                    .await
+                    .map_err(|error| failed(&error))?;
             }
         }
         Ok(())
     }
 
     async fn make_bridge(&self, network: &Network) -> Result<(), Error> {
-        self.links.make_bridge(&bridge_of(network)).await.map_err(|error| failed(&error))?;
+        self.links
+            .make_bridge(&bridge_of(network))
+            .await
+            .map_err(|error| failed(&error))?;
         if network.has_v6() {
             self.forwarding.enable_v6().map_err(|error| failed(&error))?;
         }
@@ -259,7 +278,9 @@ impl Networks {
         match dns::Server::open(names, &network.id, &addresses).await {
             Ok(server) => drop(self.servers().insert(network.id.clone(), server)),
             // Without names a network is still one.
-            Err(error) => tracing::error!(network = network.name, %error, "nobody answers to names: is port 53 of all addresses in use?"),
+            Err(error) => {
+                tracing::error!(network = network.name, %error, "nobody answers to names: is port 53 of all addresses in use?")
+            }
         }
         Ok(())
     }
@@ -287,7 +308,10 @@ impl Networks {
         if text.is_empty() {
             return Err(not_found());
         }
-        let mut matching = inner.networks.range(text.to_owned()..).take_while(|(id, _)| id.starts_with(text));
+        let mut matching = inner
+            .networks
+            .range(text.to_owned()..)
+            .take_while(|(id, _)| id.starts_with(text));
         match (matching.next(), matching.next()) {
             (Some((_, network)), None) => Ok(network.clone()),
             (Some(_), Some(_)) => Err(Error::invalid(format!(

@@ -43,29 +43,46 @@ impl Called {
         let of_networks = networks.values().flat_map(|config| &config.links);
         let links = container.config.host.links.iter().chain(of_networks);
         Self {
-            aliases: networks.iter().map(|(name, config)| (name.clone(), names_of(container, config))).collect(),
+            aliases: networks
+                .iter()
+                .map(|(name, config)| (name.clone(), names_of(container, config)))
+                .collect(),
             links: links
                 .map(|link| split_link(link))
                 .map(|(target, alias)| (alias.to_lowercase(), target.trim_start_matches('/').to_owned()))
                 .collect(),
-            servers: container.config.host.dns.iter().filter_map(|server| server.parse().ok()).collect(),
+            servers: container
+                .config
+                .host
+                .dns
+                .iter()
+                .filter_map(|server| server.parse().ok())
+                .collect(),
         }
     }
 }
 
 impl Attached {
     fn on(&self, network: &str) -> Option<&Endpoint> {
-        self.endpoints.iter().find(|endpoint| endpoint.network_id == network)
+        self.endpoints
+            .iter()
+            .find(|endpoint| endpoint.network_id == network)
     }
 
     /// Whether it is called so on a network: `web`, or `web.front` with the network's name behind it.
     fn is_called(&self, id: &str, endpoint: &Endpoint, name: &str) -> bool {
         let known = |name: &str| {
             let aliases = self.called.aliases.get(&endpoint.network).into_iter().flatten();
-            self.name.eq_ignore_ascii_case(name) || aliases.into_iter().any(|alias| alias.eq_ignore_ascii_case(name)) || id == name
+            self.name.eq_ignore_ascii_case(name)
+                || aliases.into_iter().any(|alias| alias.eq_ignore_ascii_case(name))
+                || id == name
         };
         let network = endpoint.network.to_lowercase();
-        known(name) || name.strip_suffix(&network).and_then(|rest| rest.strip_suffix('.')).is_some_and(known)
+        known(name)
+            || name
+                .strip_suffix(&network)
+                .and_then(|rest| rest.strip_suffix('.'))
+                .is_some_and(known)
     }
 }
 
@@ -81,7 +98,9 @@ impl Directory {
 impl Inner {
     fn at(&self, network: &str, address: IpAddr) -> Option<(&String, &Attached)> {
         self.guests.iter().find(|(_, guest)| {
-            guest.on(network).is_some_and(|endpoint| endpoint.addresses.iter().any(|net| net.addr() == address))
+            guest
+                .on(network)
+                .is_some_and(|endpoint| endpoint.addresses.iter().any(|net| net.addr() == address))
         })
     }
 
@@ -158,10 +177,16 @@ mod tests {
     }
 
     fn guest(name: &str, endpoints: Vec<Endpoint>, links: &[&str]) -> (String, Attached) {
-        let aliases = endpoints.iter().map(|endpoint| (endpoint.network.clone(), vec![format!("{name}-alias")]));
+        let aliases = endpoints
+            .iter()
+            .map(|endpoint| (endpoint.network.clone(), vec![format!("{name}-alias")]));
         let called = Called {
             aliases: aliases.collect(),
-            links: links.iter().map(|link| split_link(link)).map(|(target, alias)| (alias.to_owned(), target.to_owned())).collect(),
+            links: links
+                .iter()
+                .map(|link| split_link(link))
+                .map(|(target, alias)| (alias.to_owned(), target.to_owned()))
+                .collect(),
             servers: Vec::new(),
         };
         let attached = Attached {
@@ -178,7 +203,14 @@ mod tests {
     fn directory() -> Directory {
         let inner = Inner {
             guests: [
-                guest("web", vec![endpoint("front", "10.0.0.2/24", false), endpoint("back", "10.0.1.2/24", true)], &["db:store"]),
+                guest(
+                    "web",
+                    vec![
+                        endpoint("front", "10.0.0.2/24", false),
+                        endpoint("back", "10.0.1.2/24", true),
+                    ],
+                    &["db:store"],
+                ),
                 guest("db", vec![endpoint("back", "10.0.1.3/24", true)], &[]),
                 guest("other", vec![endpoint("front", "10.0.0.4/24", false)], &[]),
             ]
@@ -193,7 +225,13 @@ mod tests {
         let directory = directory();
         let ask = |network: &str, asker: &str, name: &str| {
             let found = directory.addresses(&format!("id-{network}"), asker.parse().unwrap(), name);
-            found.map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            found.map(|found| {
+                found
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            })
         };
         assert_eq!(ask("front", "10.0.0.2", "db").unwrap(), "10.0.1.3");
         assert_eq!(ask("front", "10.0.0.2", "db.back").unwrap(), "10.0.1.3");
@@ -202,15 +240,29 @@ mod tests {
         assert_eq!(ask("front", "10.0.0.4", "db"), None, "they share no network");
         assert_eq!(ask("front", "10.0.0.4", "store"), None, "the link is another's");
         assert_eq!(ask("front", "10.0.0.9", "web"), None, "it is nobody's address");
-        let name = directory.name("id-back", "10.0.1.3".parse().unwrap(), "10.0.1.2".parse().unwrap());
+        let name = directory.name(
+            "id-back",
+            "10.0.1.3".parse().unwrap(),
+            "10.0.1.2".parse().unwrap(),
+        );
         assert_eq!(name.unwrap(), "web.back");
     }
 
     #[test]
     fn closed_networks_do_not_ask_outside() {
         let directory = directory();
-        assert!(directory.asker("id-back", "10.0.1.2".parse().unwrap()).unwrap().forward);
-        assert!(!directory.asker("id-back", "10.0.1.3".parse().unwrap()).unwrap().forward);
+        assert!(
+            directory
+                .asker("id-back", "10.0.1.2".parse().unwrap())
+                .unwrap()
+                .forward
+        );
+        assert!(
+            !directory
+                .asker("id-back", "10.0.1.3".parse().unwrap())
+                .unwrap()
+                .forward
+        );
         assert_eq!(directory.asker("id-back", "10.0.1.9".parse().unwrap()), None);
     }
 }

@@ -12,8 +12,13 @@ const MAX_PORTS: usize = 1 << 16;
 
 /// Ports that a container offers, of its image and of its own.
 pub fn exposed(config: &Config) -> Vec<PortKey> {
-    let named = config.exposed_ports.iter().chain(config.host.port_bindings.keys());
-    let mut ports: Vec<_> = named.flat_map(|text| PortKey::parse_range(text).unwrap_or_default()).collect();
+    let named = config
+        .exposed_ports
+        .iter()
+        .chain(config.host.port_bindings.keys());
+    let mut ports: Vec<_> = named
+        .flat_map(|text| PortKey::parse_range(text).unwrap_or_default())
+        .collect();
     ports.sort();
     ports.dedup();
     ports
@@ -42,7 +47,8 @@ pub fn wanted(config: &Config) -> BTreeMap<PortKey, Vec<PortBinding>> {
 pub fn check(config: &Config) -> Result<(), Error> {
     let bindings = config.host.port_bindings.iter();
     for (port, _) in bindings {
-        port.parse::<PortKey>().map_err(|error| Error::invalid(error.to_string()))?;
+        port.parse::<PortKey>()
+            .map_err(|error| Error::invalid(error.to_string()))?;
     }
     for port in &config.exposed_ports {
         PortKey::parse_range(port).map_err(|error| Error::invalid(error.to_string()))?;
@@ -68,12 +74,16 @@ pub fn take(
     for (port, bindings) in wanted(config) {
         for binding in bindings {
             let mut targets = Vec::new();
-            let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+            let any = [
+                IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+                IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            ];
             for host in binding.host_ip.map_or(any.to_vec(), |address| vec![address]) {
                 let guest = if host.is_ipv4() { v4 } else { v6 };
                 targets.extend(guest.map(|guest| (host, SocketAddr::new(guest, port.port))));
             }
-            if targets.is_empty() && v4.is_some() && binding.host_ip.is_some_and(|address| address.is_ipv6()) {
+            if targets.is_empty() && v4.is_some() && binding.host_ip.is_some_and(|address| address.is_ipv6())
+            {
                 return Err(Error::invalid(format!(
                     "port {port} cannot be published at an IPv6 address: none of the container's networks has IPv6"
                 )));
@@ -110,7 +120,9 @@ fn first_free(
     let why = refused.unwrap_or_default();
     Err(Error::new(
         ErrorKind::Failed,
-        format!("failed to set up container networking: driver failed programming external connectivity on endpoint {name}: {why}"),
+        format!(
+            "failed to set up container networking: driver failed programming external connectivity on endpoint {name}: {why}"
+        ),
     ))
 }
 
@@ -126,18 +138,29 @@ fn at_all(
         let shown = SocketAddr::new(*address, wanted);
         let taken = HeldPort::take(*address, wanted, port.protocol).map_err(|error| {
             let ours = others.iter().any(|other| {
-                let (ip, all) = (other.host.ip(), other.host.ip().is_unspecified() || address.is_unspecified());
+                let (ip, all) = (
+                    other.host.ip(),
+                    other.host.ip().is_unspecified() || address.is_unspecified(),
+                );
                 other.protocol == port.protocol
                     && other.host.port() == wanted
                     && ip.is_ipv4() == address.is_ipv4()
                     && (all || ip == *address)
             });
             match error.kind() {
-                std::io::ErrorKind::AddrInUse if ours => format!("Bind for {shown} failed: port is already allocated"),
-                std::io::ErrorKind::AddrInUse => {
-                    format!("failed to bind host port for {shown}:{guest}/{}: address already in use", port.protocol)
+                std::io::ErrorKind::AddrInUse if ours => {
+                    format!("Bind for {shown} failed: port is already allocated")
                 }
-                _ => format!("failed to bind host port for {shown}:{guest}/{}: {error}", port.protocol),
+                std::io::ErrorKind::AddrInUse => {
+                    format!(
+                        "failed to bind host port for {shown}:{guest}/{}: address already in use",
+                        port.protocol
+                    )
+                }
+                _ => format!(
+                    "failed to bind host port for {shown}:{guest}/{}: {error}",
+                    port.protocol
+                ),
             }
         })?;
         held.push(taken);
@@ -148,11 +171,22 @@ fn at_all(
 /// The same ports on the networks that a container has now.
 pub fn lead_to(published: &[Published], endpoints: &[Endpoint]) -> Vec<Published> {
     let open = || endpoints.iter().filter(|endpoint| !endpoint.internal);
-    let still = |address: IpAddr| open().any(|endpoint| endpoint.addresses.iter().any(|net| net.addr() == address));
+    let still =
+        |address: IpAddr| open().any(|endpoint| endpoint.addresses.iter().any(|net| net.addr() == address));
     let lead = |published: &Published| {
         let guest = published.guest.ip();
-        let first = |v4: bool| if v4 { open().find_map(Endpoint::v4) } else { open().find_map(Endpoint::v6) };
-        let to = if still(guest) { guest } else { first(guest.is_ipv4())?.addr() };
+        let first = |v4: bool| {
+            if v4 {
+                open().find_map(Endpoint::v4)
+            } else {
+                open().find_map(Endpoint::v6)
+            }
+        };
+        let to = if still(guest) {
+            guest
+        } else {
+            first(guest.is_ipv4())?.addr()
+        };
         Some(Published {
             guest: SocketAddr::new(to, published.guest.port()),
             ..*published
@@ -219,8 +253,16 @@ mod tests {
         let endpoints = [endpoint("10.2.0.2/24", false)];
         let (held, published) = take("web", &config("80/udp", loopback(0, 0)), &endpoints, &[]).unwrap();
         let again = config("80/udp", loopback(held[0].port, held[0].port));
-        let error = take("other", &again, &endpoints, &published).unwrap_err().to_string();
-        assert!(error.contains(&format!("Bind for 127.0.0.1:{} failed: port is already allocated", held[0].port)), "{error}");
+        let error = take("other", &again, &endpoints, &published)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(&format!(
+                "Bind for 127.0.0.1:{} failed: port is already allocated",
+                held[0].port
+            )),
+            "{error}"
+        );
         let error = take("other", &again, &endpoints, &[]).unwrap_err().to_string();
         assert!(error.ends_with("address already in use"), "{error}");
         if held[0].port < u16::MAX {

@@ -9,14 +9,20 @@ impl Records {
     pub fn networks(&self) -> Result<Vec<Network>, Error> {
         let what = "cannot read the records of networks";
         let connection = self.connection();
-        let mut statement = connection.prepare("SELECT id, record FROM networks").map_err(failed(what))?;
+        let mut statement = connection
+            .prepare("SELECT id, record FROM networks")
+            .map_err(failed(what))?;
         let rows = statement
             .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
             .map_err(failed(what))?;
         rows.map(|row| {
             let (id, record) = row.map_err(failed(what))?;
             serde_json::from_str(&record).map_err(|error| {
-                Error::from_source(ErrorKind::Failed, &format!("the record of network {id} is damaged"), &error)
+                Error::from_source(
+                    ErrorKind::Failed,
+                    &format!("the record of network {id} is damaged"),
+                    &error,
+                )
             })
         })
         .collect()
@@ -24,7 +30,8 @@ impl Records {
 
     pub fn put_network(&self, network: &Network) -> Result<(), Error> {
         let what = "cannot write the record of a network";
-        let record = serde_json::to_string(network).map_err(|error| Error::from_source(ErrorKind::Failed, what, &error))?;
+        let record = serde_json::to_string(network)
+            .map_err(|error| Error::from_source(ErrorKind::Failed, what, &error))?;
         self.connection()
             .execute(
                 "INSERT INTO networks (id, name, record) VALUES (?1, ?2, ?3)

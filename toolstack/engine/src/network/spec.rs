@@ -65,7 +65,9 @@ impl Network {
     }
 
     pub fn masquerade(&self) -> bool {
-        self.options.get(MASQUERADE_OPTION).is_none_or(|text| text != "false")
+        self.options
+            .get(MASQUERADE_OPTION)
+            .is_none_or(|text| text != "false")
     }
 }
 

@@ -61,7 +61,11 @@ impl Task {
             Phase::Idle | Phase::Removed => Ok(None),
             Phase::Up(up) => Ok(Some((Arc::clone(&up.guest), up.session.clone()))),
             Phase::Starting { .. } | Phase::Ending { .. } => {
-                let how = if matches!(self.phase, Phase::Starting { .. }) { "starting" } else { "ending" };
+                let how = if matches!(self.phase, Phase::Starting { .. }) {
+                    "starting"
+                } else {
+                    "ending"
+                };
                 Err(Error::conflict(format!("container {} is {how}", self.shared.id)))
             }
         }
@@ -70,7 +74,12 @@ impl Task {
 
 async fn in_time(what: &str, work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     let done = tokio::time::timeout(PLUG_TIMEOUT, work).await;
-    done.unwrap_or_else(|_| Err(Error::new(ErrorKind::Failed, format!("the guest does not {what} the interface"))))
+    done.unwrap_or_else(|_| {
+        Err(Error::new(
+            ErrorKind::Failed,
+            format!("the guest does not {what} the interface"),
+        ))
+    })
 }
 
 /// Puts an interface into a guest that runs. The record says so first, and no more when it fails.
@@ -83,7 +92,9 @@ async fn plug(
     let before = shared.record();
     want(cx, shared)?;
     let back = |error: Error| {
-        shared.note(cx, |record| record.config.networks.clone_from(&before.config.networks));
+        shared.note(cx, |record| {
+            record.config.networks.clone_from(&before.config.networks)
+        });
         error
     };
     let endpoint = match cx.networks.add_endpoint(&shared.record()) {
@@ -93,7 +104,11 @@ async fn plug(
     note_endpoints(cx, shared);
     let plugged = async {
         open(cx, shared, guest.domid()).await?;
-        in_time("connect", guest.plug_nic(endpoint.index, &PlannedNic::from(&endpoint))).await?;
+        in_time(
+            "connect",
+            guest.plug_nic(endpoint.index, &PlannedNic::from(&endpoint)),
+        )
+        .await?;
         in_time("set up", tell_networks(&session, &shared.record())).await
     };
     if let Err(error) = plugged.await {
@@ -107,7 +122,9 @@ async fn plug(
 
 async fn open(cx: &Context, shared: &Shared, domid: u32) -> Result<(), Error> {
     let indexes = cx.networks.indexes(&shared.id);
-    let interfaces = indexes.into_iter().map(|index| cx.hypervisor.interface(domid, index));
+    let interfaces = indexes
+        .into_iter()
+        .map(|index| cx.hypervisor.interface(domid, index));
     cx.networks.open_guest(&shared.id, interfaces.collect()).await
 }
 
@@ -125,7 +142,12 @@ async fn take_out(cx: &Context, shared: &Shared, guest: &dyn Guest, endpoint: &E
     let mut errors = Vec::new();
     errors.extend(guest.unplug_nic(endpoint.index).await);
     let interface = cx.hypervisor.interface(guest.domid(), endpoint.index);
-    errors.extend(cx.networks.remove_endpoint(&shared.id, &endpoint.network_id, interface).await.err());
+    errors.extend(
+        cx.networks
+            .remove_endpoint(&shared.id, &endpoint.network_id, interface)
+            .await
+            .err(),
+    );
     note_endpoints(cx, shared);
     errors
 }
@@ -139,9 +161,16 @@ async fn leave(
     shared.update(cx, |record| {
         record.config.networks.remove(network);
     })?;
-    let Some((guest, session)) = living else { return Ok(()) };
+    let Some((guest, session)) = living else {
+        return Ok(());
+    };
     let record = shared.record();
-    let Some(endpoint) = record.state.endpoints.iter().find(|endpoint| endpoint.network == network) else {
+    let Some(endpoint) = record
+        .state
+        .endpoints
+        .iter()
+        .find(|endpoint| endpoint.network == network)
+    else {
         return Ok(());
     };
     let errors = take_out(cx, shared, guest.as_ref(), endpoint).await;

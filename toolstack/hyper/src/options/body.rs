@@ -50,7 +50,11 @@ impl ContainerOptions {
     pub fn to_body(&self, detach: bool) -> Result<ContainerCreateBody> {
         let attached = self.attached(detach);
         let (mode, networking_config) = self.networking()?;
-        let published = self.publish.iter().flat_map(|publish| &publish.ports).map(|(port, _)| port);
+        let published = self
+            .publish
+            .iter()
+            .flat_map(|publish| &publish.ports)
+            .map(|(port, _)| port);
         let mut exposed: Vec<_> = self.expose.iter().chain(published).cloned().collect();
         exposed.sort();
         exposed.dedup();

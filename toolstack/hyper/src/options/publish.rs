@@ -13,7 +13,12 @@ pub struct Publish {
 }
 
 fn range(text: &str) -> Option<(u16, u16)> {
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u16>().ok()).flatten();
+    let number = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| text.parse::<u16>().ok())
+            .flatten()
+    };
     let (first, last) = match text.split_once('-') {
         Some((first, last)) => (number(first)?, number(last)?),
         None => (number(text)?, number(text)?),
@@ -53,7 +58,9 @@ pub fn publish(text: &str) -> Result<Publish, String> {
     if !address.is_empty() && address.parse::<IpAddr>().is_err() {
         return Err(format!("invalid IP address: {address}"));
     }
-    let (first, last) = range(port).filter(|(first, _)| *first > 0).ok_or_else(|| format!("invalid containerPort: {port}"))?;
+    let (first, last) = range(port)
+        .filter(|(first, _)| *first > 0)
+        .ok_or_else(|| format!("invalid containerPort: {port}"))?;
     let hosts = match host {
         "" => None,
         host => Some(range(host).ok_or_else(|| format!("invalid hostPort: {host}"))?),
@@ -64,7 +71,9 @@ pub fn publish(text: &str) -> Result<Publish, String> {
         Some((from, to)) if to - from == count => Ok((from + at).to_string()),
         // Any of them.
         Some((from, to)) if count == 0 => Ok(format!("{from}-{to}")),
-        Some(_) => Err(format!("invalid ranges specified for container and host Ports: {port} and {host}")),
+        Some(_) => Err(format!(
+            "invalid ranges specified for container and host Ports: {port} and {host}"
+        )),
     };
     let ports = (0..=count).map(|at| {
         let binding = PortBinding {
@@ -106,22 +115,35 @@ pub fn network(text: &str) -> Result<Network, String> {
         settings: EndpointSettings::default(),
     };
     for field in text.split(',') {
-        let (key, value) = field.split_once('=').ok_or_else(|| format!("invalid field {field:?}"))?;
+        let (key, value) = field
+            .split_once('=')
+            .ok_or_else(|| format!("invalid field {field:?}"))?;
         let (settings, value) = (&mut network.settings, value.to_owned());
         let ipam = |settings: &mut EndpointSettings| settings.ipam_config.take().unwrap_or_default();
         match key.trim().to_ascii_lowercase().as_str() {
             "name" => network.name = value,
             "alias" => settings.aliases.get_or_insert_default().push(value),
             "ip" => {
-                settings.ipam_config = Some(EndpointIpamConfig { ipv4_address: Some(value), ..ipam(settings) });
+                settings.ipam_config = Some(EndpointIpamConfig {
+                    ipv4_address: Some(value),
+                    ..ipam(settings)
+                });
             }
             "ip6" => {
-                settings.ipam_config = Some(EndpointIpamConfig { ipv6_address: Some(value), ..ipam(settings) });
+                settings.ipam_config = Some(EndpointIpamConfig {
+                    ipv6_address: Some(value),
+                    ..ipam(settings)
+                });
             }
             "mac-address" => settings.mac_address = Some(value),
             "driver-opt" => {
-                let (key, value) = value.split_once('=').ok_or_else(|| format!("invalid key value pair {value:?}"))?;
-                settings.driver_opts.get_or_insert_default().insert(key.to_owned(), value.to_owned());
+                let (key, value) = value
+                    .split_once('=')
+                    .ok_or_else(|| format!("invalid key value pair {value:?}"))?;
+                settings
+                    .driver_opts
+                    .get_or_insert_default()
+                    .insert(key.to_owned(), value.to_owned());
             }
             _ => return Err(format!("invalid field key {key}")),
         }
@@ -144,14 +166,24 @@ pub struct OfFirst<'a> {
 
 impl OfFirst<'_> {
     fn any(&self) -> bool {
-        !self.aliases.is_empty() || self.ip.is_some() || self.ip6.is_some() || self.mac.is_some() || !self.links.is_empty()
+        !self.aliases.is_empty()
+            || self.ip.is_some()
+            || self.ip6.is_some()
+            || self.mac.is_some()
+            || !self.links.is_empty()
     }
 }
 
 /// The mode, and the settings of each network.
-pub fn networking(networks: &[Network], of_first: &OfFirst<'_>) -> Result<(String, Option<NetworkingConfig>)> {
-    let mode = networks.first().map_or_else(|| "default".to_owned(), |network| network.name.clone());
-    let user_defined = !["default", "bridge", "none", "host"].contains(&mode.as_str()) && !mode.starts_with("container:");
+pub fn networking(
+    networks: &[Network],
+    of_first: &OfFirst<'_>,
+) -> Result<(String, Option<NetworkingConfig>)> {
+    let mode = networks
+        .first()
+        .map_or_else(|| "default".to_owned(), |network| network.name.clone());
+    let user_defined =
+        !["default", "bridge", "none", "host"].contains(&mode.as_str()) && !mode.starts_with("container:");
     if !of_first.aliases.is_empty() && !user_defined {
         bail!("network-scoped aliases are only supported for user-defined networks");
     }
@@ -206,7 +238,10 @@ pub fn bindings(published: &[Publish]) -> Option<HashMap<String, Option<Vec<Port
     for (port, binding) in published.iter().flat_map(|publish| &publish.ports) {
         bindings.entry(port).or_default().push(binding.clone());
     }
-    let bindings: HashMap<_, _> = bindings.into_iter().map(|(port, hosts)| (port.to_owned(), Some(hosts))).collect();
+    let bindings: HashMap<_, _> = bindings
+        .into_iter()
+        .map(|(port, hosts)| (port.to_owned(), Some(hosts)))
+        .collect();
     (!bindings.is_empty()).then_some(bindings)
 }
 
@@ -235,8 +270,23 @@ mod tests {
         ] {
             assert_eq!(shown(text).unwrap(), [expected], "{text}");
         }
-        assert_eq!(shown("8000-8001:80-81").unwrap(), ["|8000|80/tcp", "|8001|81/tcp"]);
-        for bad in ["", "a", "1:a", "a:1", "x:1:2", "::1:80:80", "80/icmp", "1-2:3-9", "9-8", "0", "[::1:80:80"] {
+        assert_eq!(
+            shown("8000-8001:80-81").unwrap(),
+            ["|8000|80/tcp", "|8001|81/tcp"]
+        );
+        for bad in [
+            "",
+            "a",
+            "1:a",
+            "a:1",
+            "x:1:2",
+            "::1:80:80",
+            "80/icmp",
+            "1-2:3-9",
+            "9-8",
+            "0",
+            "[::1:80:80",
+        ] {
             assert!(publish(bad).is_err(), "{bad}");
         }
         assert_eq!(expose("80-90/UDP").unwrap(), "80-90/udp");
@@ -250,13 +300,25 @@ mod tests {
         assert_eq!(long.settings.aliases.unwrap(), ["a", "b"]);
         assert!(network("alias=a").is_err());
         let all = [network("front").unwrap(), network("back").unwrap()];
-        let of_first = OfFirst { ip: Some("10.0.0.7"), ..OfFirst::default() };
+        let of_first = OfFirst {
+            ip: Some("10.0.0.7"),
+            ..OfFirst::default()
+        };
         let (mode, config) = networking(&all, &of_first).unwrap();
         assert_eq!(mode, "front");
         let endpoints = config.unwrap().endpoints_config.unwrap();
         assert!(endpoints["front"].ipam_config.is_some() && endpoints["back"].ipam_config.is_none());
         let alias = ["x".to_owned()];
-        assert!(networking(&[], &OfFirst { aliases: &alias, ..OfFirst::default() }).is_err());
+        assert!(
+            networking(
+                &[],
+                &OfFirst {
+                    aliases: &alias,
+                    ..OfFirst::default()
+                }
+            )
+            .is_err()
+        );
     }
 
     proptest! {

@@ -52,7 +52,10 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         Some(format) => Some(Template::parse(format)?),
     };
     if !args.plan {
-        return show(args.format.as_deref(), &args.names, |name| inspect(client, &args, name)).await;
+        return show(args.format.as_deref(), &args.names, |name| {
+            inspect(client, &args, name)
+        })
+        .await;
     }
     let mut errors = Vec::new();
     for name in &args.names {

@@ -19,7 +19,9 @@ pub struct Args {
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
     let (target, alias) = args.target.split_once(':').unwrap_or((&args.target, ""));
     let body = json!({ "Container": target, "Alias": alias });
-    let links = Target::extension("containers").push(&args.container).push("links");
+    let links = Target::extension("containers")
+        .push(&args.container)
+        .push("links");
     client.post_body(links, &body).await?;
     Ok(0)
 }

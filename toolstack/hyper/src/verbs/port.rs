@@ -19,10 +19,16 @@ pub struct Args {
 }
 
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
-    let answer = client.get(Target::container(&args.container).push("json")).await?;
+    let answer = client
+        .get(Target::container(&args.container).push("json"))
+        .await?;
     let lines = lines(&answer, args.port.as_deref());
     if let (Some(port), true) = (&args.port, lines.is_empty()) {
-        let port = if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
+        let port = if port.contains('/') {
+            port.clone()
+        } else {
+            format!("{port}/tcp")
+        };
         bail!("Error: No public port '{port}' published for {}", args.container);
     }
     for line in lines {
@@ -32,8 +38,16 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
 }
 
 fn lines(container: &Value, port: Option<&str>) -> Vec<String> {
-    let wanted = port.map(|port| if port.contains('/') { port.to_owned() } else { format!("{port}/tcp") });
-    let ports = container.pointer("/NetworkSettings/Ports").and_then(Value::as_object);
+    let wanted = port.map(|port| {
+        if port.contains('/') {
+            port.to_owned()
+        } else {
+            format!("{port}/tcp")
+        }
+    });
+    let ports = container
+        .pointer("/NetworkSettings/Ports")
+        .and_then(Value::as_object);
     let mut all: Vec<_> = ports.into_iter().flatten().collect();
     all.sort_by_key(|(port, _)| {
         let (number, protocol) = port.split_once('/').unwrap_or((port, ""));
@@ -46,9 +60,17 @@ fn lines(container: &Value, port: Option<&str>) -> Vec<String> {
         }
         for host in hosts.as_array().into_iter().flatten() {
             let ip = text(host, "HostIp");
-            let ip = if ip.contains(':') { format!("[{ip}]") } else { ip.to_owned() };
+            let ip = if ip.contains(':') {
+                format!("[{ip}]")
+            } else {
+                ip.to_owned()
+            };
             let at = format!("{ip}:{}", text(host, "HostPort"));
-            lines.push(if wanted.is_some() { at } else { format!("{port} -> {at}") });
+            lines.push(if wanted.is_some() {
+                at
+            } else {
+                format!("{port} -> {at}")
+            });
         }
     }
     lines
@@ -68,7 +90,11 @@ mod tests {
         } } });
         assert_eq!(
             lines(&container, None),
-            ["53/udp -> 127.0.0.1:5353", "8080/tcp -> 0.0.0.0:80", "8080/tcp -> [::]:80"]
+            [
+                "53/udp -> 127.0.0.1:5353",
+                "8080/tcp -> 0.0.0.0:80",
+                "8080/tcp -> [::]:80"
+            ]
         );
         assert_eq!(lines(&container, Some("53/udp")), ["127.0.0.1:5353"]);
         assert!(lines(&container, Some("443")).is_empty());

@@ -52,10 +52,17 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
         host.network_mode = "none".to_owned();
     }
     let mac = body.mac_address.filter(|mac| !mac.is_empty());
-    let networks = networks(body.networking_config.unwrap_or_default(), &host.network_mode, mac)?;
+    let networks = networks(
+        body.networking_config.unwrap_or_default(),
+        &host.network_mode,
+        mac,
+    )?;
     let exposed = body.exposed_ports.unwrap_or_default();
     let request = CreateRequest {
-        exposed_ports: exposed.into_keys().map(|port| exposed_port(&port)).collect::<Result<_, _>>()?,
+        exposed_ports: exposed
+            .into_keys()
+            .map(|port| exposed_port(&port))
+            .collect::<Result<_, _>>()?,
         networks,
         image,
         entrypoint: body.entrypoint.map(Vec::from),

@@ -248,7 +248,10 @@ fn networks_and_ports_come_through() {
     assert_eq!(request.exposed_ports, ["80/tcp", "90/tcp"]);
     assert_eq!(request.host.network_mode, "front");
     let front = &request.networks["front"];
-    assert_eq!((front.aliases.as_slice(), front.ipv4), (["a".to_owned()].as_slice(), Some([10, 0, 0, 5].into())));
+    assert_eq!(
+        (front.aliases.as_slice(), front.ipv4),
+        (["a".to_owned()].as_slice(), Some([10, 0, 0, 5].into()))
+    );
     assert_eq!(front.mac.unwrap().to_string(), "02:00:00:00:00:05");
     assert_eq!(request.networks["back"], EndpointConfig::default());
     assert_eq!(request.host.port_bindings["80/tcp"][0].first, 8080);

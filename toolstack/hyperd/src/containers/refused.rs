@@ -3,8 +3,8 @@
 
 use super::body::{Body, Host};
 use crate::error::ApiError;
-use engine::network::DEFAULT;
 use crate::system::RUNTIME;
+use engine::network::DEFAULT;
 
 pub fn refuse(body: &Body, host: &Host) -> Result<(), ApiError> {
     let modes = [

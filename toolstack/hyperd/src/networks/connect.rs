@@ -49,6 +49,8 @@ pub async fn link(call: Call, id: String) -> Answer {
     let body: LinkBody = request::need_json(call.request.into_body()).await?;
     let target = body.container.filter(|name| !name.is_empty());
     let target = target.ok_or_else(|| ApiError::invalid("the container is not named"))?;
-    call.app.engine.link(&id, &target, &body.alias.unwrap_or_default())?;
+    call.app
+        .engine
+        .link(&id, &target, &body.alias.unwrap_or_default())?;
     Ok(request::empty(StatusCode::NO_CONTENT))
 }

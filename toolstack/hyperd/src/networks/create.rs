@@ -14,7 +14,10 @@ pub async fn create(call: Call) -> Answer {
     let wanted = translate(body)?;
     let engine = call.app.engine.clone();
     let network = to_the_end(async move { engine.create_network(wanted).await }).await?;
-    Ok(request::json(StatusCode::CREATED, &json!({ "Id": network.id, "Warning": "" })))
+    Ok(request::json(
+        StatusCode::CREATED,
+        &json!({ "Id": network.id, "Warning": "" }),
+    ))
 }
 
 fn translate(body: Create) -> Result<NetworkRequest, ApiError> {
@@ -33,14 +36,30 @@ fn translate(body: Create) -> Result<NetworkRequest, ApiError> {
         }
     }
     let ipam = body.ipam.unwrap_or_default();
-    if let Some(driver) = ipam.driver.as_deref().filter(|driver| !["", "default"].contains(driver)) {
+    if let Some(driver) = ipam
+        .driver
+        .as_deref()
+        .filter(|driver| !["", "default"].contains(driver))
+    {
         return Err(ApiError::invalid(format!("invalid ipam driver: {driver}")));
     }
     for (asked, what) in [
-        (body.ingress == Some(true), "ingress networks are of swarm mode, which is not supported"),
-        (body.config_only == Some(true), "networks that are a configuration only are not supported"),
-        (body.enable_ipv4 == Some(false), "networks without IPv4 are not supported"),
-        (body.scope.as_deref() == Some("swarm"), "swarm mode is not supported"),
+        (
+            body.ingress == Some(true),
+            "ingress networks are of swarm mode, which is not supported",
+        ),
+        (
+            body.config_only == Some(true),
+            "networks that are a configuration only are not supported",
+        ),
+        (
+            body.enable_ipv4 == Some(false),
+            "networks without IPv4 are not supported",
+        ),
+        (
+            body.scope.as_deref() == Some("swarm"),
+            "swarm mode is not supported",
+        ),
     ] {
         if asked {
             return Err(ApiError::invalid(what));
@@ -61,15 +80,24 @@ fn translate(body: Create) -> Result<NetworkRequest, ApiError> {
 /// A value that may be absent or empty.
 pub fn parse<T: FromStr>(what: &str, text: Option<&str>) -> Result<Option<T>, ApiError> {
     text.filter(|text| !text.is_empty())
-        .map(|text| text.parse().map_err(|_| ApiError::invalid(format!("invalid {what}: {text}"))))
+        .map(|text| {
+            text.parse()
+                .map_err(|_| ApiError::invalid(format!("invalid {what}: {text}")))
+        })
         .transpose()
 }
 
 fn subnet(config: IpamConfig) -> Result<SubnetRequest, ApiError> {
-    let auxiliary = config.auxiliary_addresses.unwrap_or_default().into_iter().map(|(name, text)| {
-        let address = text.parse().map_err(|_| ApiError::invalid(format!("invalid aux-address: {text}")))?;
-        Ok((name, address))
-    });
+    let auxiliary = config
+        .auxiliary_addresses
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, text)| {
+            let address = text
+                .parse()
+                .map_err(|_| ApiError::invalid(format!("invalid aux-address: {text}")))?;
+            Ok((name, address))
+        });
     Ok(SubnetRequest {
         subnet: parse("subnet", config.subnet.as_deref())?,
         gateway: parse("gateway", config.gateway.as_deref())?,
@@ -86,7 +114,9 @@ pub fn endpoint(settings: EndpointSettings) -> Result<EndpointConfig, ApiError> 
         aliases: settings.aliases.unwrap_or_default(),
         ipv4: parse("IPv4 address", ipam.ipv4_address.as_deref())?,
         ipv6: parse("IPv6 address", ipam.ipv6_address.as_deref())?,
-        mac: mac.map(|mac| mac.parse().map_err(ApiError::invalid)).transpose()?,
+        mac: mac
+            .map(|mac| mac.parse().map_err(ApiError::invalid))
+            .transpose()?,
         links: settings.links.unwrap_or_default(),
         driver_options: settings.driver_opts.unwrap_or_default(),
         ..EndpointConfig::default()
@@ -126,7 +156,10 @@ mod tests {
             (json!({ "Ingress": true }), 400),
             (json!({ "EnableIPv4": false }), 400),
             (json!({ "IPAM": { "Driver": "x" } }), 400),
-            (json!({ "IPAM": { "Config": [{ "Subnet": "10.0.0.0/33" }] } }), 400),
+            (
+                json!({ "IPAM": { "Config": [{ "Subnet": "10.0.0.0/33" }] } }),
+                400,
+            ),
         ] {
             assert_eq!(read(body.clone()).unwrap_err().status.as_u16(), status, "{body}");
         }

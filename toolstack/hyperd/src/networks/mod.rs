@@ -84,7 +84,8 @@ fn network_json(network: &Network) -> Value {
 
 fn containers(on: Vec<(String, String, Endpoint)>) -> Value {
     let shown = on.into_iter().map(|(id, name, endpoint)| {
-        let address = |net: Option<engine::network::IpNet>| net.map_or_else(String::new, |net| net.to_string());
+        let address =
+            |net: Option<engine::network::IpNet>| net.map_or_else(String::new, |net| net.to_string());
         let value = json!({
             "Name": name,
             "EndpointID": endpoint.id,
@@ -188,7 +189,9 @@ pub async fn prune(call: &Call) -> Answer {
             Err(error) => tracing::debug!(network = network.name, error = error.message, "not pruned"),
         }
     }
-    Ok(request::ok_json(&json!({ "NetworksDeleted": if deleted.is_empty() { None } else { Some(deleted) } })))
+    Ok(request::ok_json(
+        &json!({ "NetworksDeleted": if deleted.is_empty() { None } else { Some(deleted) } }),
+    ))
 }
 
 pub fn volumes() -> Answer {
@@ -211,10 +214,23 @@ mod tests {
             labels: &labels,
         };
         let kept = |text: &str| fits(&Filters::parse(text, FILTERS).unwrap(), &shown);
-        for text in ["{}", r#"{"name":["app"]}"#, r#"{"id":["abc"]}"#, r#"{"type":["custom"]}"#, r#"{"dangling":["true"]}"#, r#"{"label":["a=b"]}"#] {
+        for text in [
+            "{}",
+            r#"{"name":["app"]}"#,
+            r#"{"id":["abc"]}"#,
+            r#"{"type":["custom"]}"#,
+            r#"{"dangling":["true"]}"#,
+            r#"{"label":["a=b"]}"#,
+        ] {
             assert!(kept(text).unwrap(), "{text}");
         }
-        for text in [r#"{"name":["x"]}"#, r#"{"driver":["null"]}"#, r#"{"type":["builtin"]}"#, r#"{"dangling":["false"]}"#, r#"{"label":["c"]}"#] {
+        for text in [
+            r#"{"name":["x"]}"#,
+            r#"{"driver":["null"]}"#,
+            r#"{"type":["builtin"]}"#,
+            r#"{"dangling":["false"]}"#,
+            r#"{"label":["c"]}"#,
+        ] {
             assert!(!kept(text).unwrap(), "{text}");
         }
         assert!(kept(r#"{"type":["x"]}"#).is_err());

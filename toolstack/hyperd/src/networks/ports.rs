@@ -14,9 +14,14 @@ pub fn bindings(
 ) -> Result<BTreeMap<String, Vec<PortBinding>>, ApiError> {
     let mut bindings: BTreeMap<String, Vec<PortBinding>> = BTreeMap::new();
     for (port, hosts) in wanted {
-        let port: PortKey = port.parse().map_err(|error| ApiError::invalid(format!("{error}")))?;
+        let port: PortKey = port
+            .parse()
+            .map_err(|error| ApiError::invalid(format!("{error}")))?;
         let hosts = hosts.unwrap_or_default().into_iter().map(binding);
-        bindings.entry(port.to_string()).or_default().extend(hosts.collect::<Result<Vec<_>, _>>()?);
+        bindings
+            .entry(port.to_string())
+            .or_default()
+            .extend(hosts.collect::<Result<Vec<_>, _>>()?);
     }
     Ok(bindings)
 }
@@ -91,7 +96,14 @@ pub fn settings_json(config: &Config, state: &State) -> Value {
             .into_iter()
             .map(|(ip, port)| json!({ "HostIp": ip.to_string(), "HostPort": port.to_string() }))
             .collect();
-        (port.to_string(), if hosts.is_empty() { Value::Null } else { json!(hosts) })
+        (
+            port.to_string(),
+            if hosts.is_empty() {
+                Value::Null
+            } else {
+                json!(hosts)
+            },
+        )
     });
     shown.collect::<Map<_, _>>().into()
 }
@@ -105,7 +117,9 @@ pub fn list_json(config: &Config, state: &State) -> Value {
             shown.push(json!({ "PrivatePort": private, "Type": kind }));
         }
         for (ip, public) in hosts {
-            shown.push(json!({ "IP": ip.to_string(), "PrivatePort": private, "PublicPort": public, "Type": kind }));
+            shown.push(
+                json!({ "IP": ip.to_string(), "PrivatePort": private, "PublicPort": public, "Type": kind }),
+            );
         }
     }
     shown.into()
@@ -127,7 +141,12 @@ mod tests {
         let shown = bindings_json(&read(text).unwrap());
         assert_eq!(shown, serde_json::from_str::<Value>(text).unwrap());
         assert!(read(r#"{"80":null}"#).unwrap()["80/tcp"].is_empty());
-        for bad in [r#"{"80/tcp":[{"HostPort":"x"}]}"#, r#"{"80/icmp":[]}"#, r#"{"80/tcp":[{"HostPort":"9-8"}]}"#, r#"{"80/tcp":[{"HostIp":"x"}]}"#] {
+        for bad in [
+            r#"{"80/tcp":[{"HostPort":"x"}]}"#,
+            r#"{"80/icmp":[]}"#,
+            r#"{"80/tcp":[{"HostPort":"9-8"}]}"#,
+            r#"{"80/tcp":[{"HostIp":"x"}]}"#,
+        ] {
             assert_eq!(read(bad).unwrap_err().status.as_u16(), 400, "{bad}");
         }
     }
@@ -151,7 +170,10 @@ mod tests {
             settings_json(&config, &state),
             json!({ "80/tcp": [{ "HostIp": "0.0.0.0", "HostPort": "8080" }], "81/tcp": null })
         );
-        assert_eq!(list_json(&config, &state)[0], json!({ "IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp" }));
+        assert_eq!(
+            list_json(&config, &state)[0],
+            json!({ "IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp" })
+        );
         state.status = Status::Exited;
         assert_eq!(settings_json(&config, &state), json!({}));
     }

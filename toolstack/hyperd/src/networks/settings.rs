@@ -12,11 +12,21 @@ fn text(value: Option<impl ToString>) -> String {
 }
 
 /// One network: what was wanted, and what it has while it runs.
-fn endpoint_json(name: &str, container: &Container, config: &EndpointConfig, has: Option<&Endpoint>) -> Value {
+fn endpoint_json(
+    name: &str,
+    container: &Container,
+    config: &EndpointConfig,
+    has: Option<&Endpoint>,
+) -> Value {
     let (v4, v6) = (has.and_then(Endpoint::v4), has.and_then(Endpoint::v6));
     let gateway = |v4: bool| {
         let gateways = has.into_iter().flat_map(|endpoint| &endpoint.gateways);
-        text(gateways.filter(|gateway| gateway.is_ipv4() == v4).map(ToString::to_string).next())
+        text(
+            gateways
+                .filter(|gateway| gateway.is_ipv4() == v4)
+                .map(ToString::to_string)
+                .next(),
+        )
     };
     let ipam = match (config.ipv4, config.ipv6) {
         (None, None) => Value::Null,
@@ -27,7 +37,13 @@ fn endpoint_json(name: &str, container: &Container, config: &EndpointConfig, has
             ipam.into()
         }
     };
-    let list = |words: &[String]| if words.is_empty() { Value::Null } else { json!(words) };
+    let list = |words: &[String]| {
+        if words.is_empty() {
+            Value::Null
+        } else {
+            json!(words)
+        }
+    };
     let names = match name {
         engine::network::DEFAULT => Value::Null,
         _ => json!(engine::network::names_of(container, config)),
@@ -55,11 +71,18 @@ fn endpoint_json(name: &str, container: &Container, config: &EndpointConfig, has
 pub fn networks_json(container: &Container) -> Value {
     let mut shown = Map::new();
     for (name, config) in &container.config.networks {
-        let has = container.state.endpoints.iter().find(|endpoint| endpoint.network == *name);
+        let has = container
+            .state
+            .endpoints
+            .iter()
+            .find(|endpoint| endpoint.network == *name);
         shown.insert(name.clone(), endpoint_json(name, container, config, has));
     }
     if container.config.host.network_mode == NONE {
-        shown.insert(NONE.to_owned(), endpoint_json(NONE, container, &EndpointConfig::default(), None));
+        shown.insert(
+            NONE.to_owned(),
+            endpoint_json(NONE, container, &EndpointConfig::default(), None),
+        );
     }
     shown.into()
 }
@@ -70,7 +93,13 @@ pub fn settings_json(container: &Container) -> Value {
     // What stands beside them is of the default network.
     let nothing = json!({});
     let default = networks.get(engine::network::DEFAULT).unwrap_or(&nothing);
-    let of = |key: &str| default.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let of = |key: &str| {
+        default
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let number = |key: &str| default.get(key).and_then(Value::as_u64).unwrap_or_default();
     json!({
         "Bridge": "",

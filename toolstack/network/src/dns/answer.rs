@@ -19,7 +19,9 @@ pub enum Fate {
 }
 
 pub fn answer(names: &dyn Names, network: &str, asker: IpAddr, bytes: &[u8]) -> Fate {
-    let Ok(message) = Message::from_vec(bytes) else { return Fate::Ignore };
+    let Ok(message) = Message::from_vec(bytes) else {
+        return Fate::Ignore;
+    };
     if message.metadata.message_type != MessageType::Query {
         return Fate::Ignore;
     }
@@ -54,11 +56,15 @@ fn records(names: &dyn Names, network: &str, asker: IpAddr, query: &Query) -> Op
     }
     let text = query.name.to_lowercase().to_ascii();
     let addresses = names.addresses(network, asker, text.trim_end_matches('.'))?;
-    let of_type = addresses.into_iter().filter_map(|address| match (query.query_type, address) {
-        (RecordType::A | RecordType::ANY, IpAddr::V4(address)) => Some(record(RData::A(A(address)))),
-        (RecordType::AAAA | RecordType::ANY, IpAddr::V6(address)) => Some(record(RData::AAAA(AAAA(address)))),
-        _ => None,
-    });
+    let of_type = addresses
+        .into_iter()
+        .filter_map(|address| match (query.query_type, address) {
+            (RecordType::A | RecordType::ANY, IpAddr::V4(address)) => Some(record(RData::A(A(address)))),
+            (RecordType::AAAA | RecordType::ANY, IpAddr::V6(address)) => {
+                Some(record(RData::AAAA(AAAA(address))))
+            }
+            _ => None,
+        });
     Some(of_type.collect())
 }
 
@@ -114,7 +120,12 @@ mod tests {
         let mut message = Message::query();
         message.metadata.id = 77;
         message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
-        answer(&Known, "n", "10.0.0.9".parse().unwrap(), &message.to_vec().unwrap())
+        answer(
+            &Known,
+            "n",
+            "10.0.0.9".parse().unwrap(),
+            &message.to_vec().unwrap(),
+        )
     }
 
     fn answers(name: &str, kind: RecordType) -> Vec<String> {
@@ -122,7 +133,11 @@ mod tests {
             Fate::Answer(bytes) => {
                 let message = Message::from_vec(&bytes).unwrap();
                 assert_eq!(message.metadata.id, 77);
-                message.answers.iter().map(|record| record.data.to_string()).collect()
+                message
+                    .answers
+                    .iter()
+                    .map(|record| record.data.to_string())
+                    .collect()
             }
             other => panic!("{other:?}"),
         }

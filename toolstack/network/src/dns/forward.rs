@@ -16,13 +16,17 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// The host's servers.
 pub fn hosts_servers() -> Vec<IpAddr> {
-    std::fs::read_to_string(RESOLV_CONF).map(|text| servers_of(&text)).unwrap_or_default()
+    std::fs::read_to_string(RESOLV_CONF)
+        .map(|text| servers_of(&text))
+        .unwrap_or_default()
 }
 
 fn servers_of(text: &str) -> Vec<IpAddr> {
     let server = |line: &str| {
         let mut words = line.split_ascii_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next()?.parse().ok()).flatten()
+        (words.next() == Some("nameserver"))
+            .then(|| words.next()?.parse().ok())
+            .flatten()
     };
     // As resolvers have it, resolv.conf(5).
     text.lines().filter_map(server).take(3).collect()
@@ -49,7 +53,11 @@ pub async fn forward(query: &[u8], servers: &[IpAddr], tcp: bool) -> Option<Vec<
 
 /// With a number of our own, and from a port of its own, so that nobody guesses both.
 async fn by_udp(query: &[u8], server: SocketAddr) -> io::Result<Vec<u8>> {
-    let any: IpAddr = if server.is_ipv4() { [0, 0, 0, 0].into() } else { [0u16; 8].into() };
+    let any: IpAddr = if server.is_ipv4() {
+        [0, 0, 0, 0].into()
+    } else {
+        [0u16; 8].into()
+    };
     let socket = UdpSocket::bind((any, 0)).await?;
     socket.connect(server).await?;
     let id: [u8; 2] = random();
@@ -100,7 +108,9 @@ fn with_id(message: &[u8], id: [u8; 2]) -> Vec<u8> {
 fn is_answer(query: &[u8], answer: &[u8], id: [u8; 2]) -> bool {
     const HEAD_BYTES: usize = 12;
     const RESPONSE: u8 = 0x80;
-    let Some(question) = question_of(query) else { return false };
+    let Some(question) = question_of(query) else {
+        return false;
+    };
     answer.len() >= HEAD_BYTES
         && answer[..2] == id
         && answer[2] & RESPONSE != 0
@@ -130,7 +140,10 @@ mod tests {
     #[test]
     fn servers_are_read_from_resolv_conf() {
         let text = "# x\nsearch a\nnameserver 10.0.0.1\nnameserver fe80::1%eth0\n nameserver\t::1\nnameserver 1.1.1.1\nnameserver 9.9.9.9";
-        assert_eq!(servers_of(text), ["10.0.0.1", "::1", "1.1.1.1"].map(|text| text.parse::<IpAddr>().unwrap()));
+        assert_eq!(
+            servers_of(text),
+            ["10.0.0.1", "::1", "1.1.1.1"].map(|text| text.parse::<IpAddr>().unwrap())
+        );
     }
 
     #[test]

@@ -17,7 +17,9 @@ impl Limit {
     /// Whether one may ask now.
     pub fn take(&mut self, asker: IpAddr, now: Instant) -> bool {
         if self.0.len() >= MAX_ASKERS && !self.0.contains_key(&asker) {
-            self.0.retain(|_, (left, since)| *left + now.saturating_duration_since(*since).as_secs_f64() * RATE < BURST);
+            self.0.retain(|_, (left, since)| {
+                *left + now.saturating_duration_since(*since).as_secs_f64() * RATE < BURST
+            });
         }
         let (left, since) = self.0.entry(asker).or_insert((BURST, now));
         *left = (*left + now.saturating_duration_since(*since).as_secs_f64() * RATE).min(BURST);

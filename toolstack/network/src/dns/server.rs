@@ -1,9 +1,9 @@
 //! The sockets of a network's name server.
 
+use super::Names;
 use super::answer::{Fate, answer, failure};
 use super::forward::{forward, hosts_servers, read_message, write_message};
 use super::limit::Limit;
-use super::Names;
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -65,7 +65,10 @@ impl Shared {
     }
 
     fn may_ask(&self, asker: IpAddr) -> bool {
-        self.limit.lock().unwrap_or_else(PoisonError::into_inner).take(asker, Instant::now())
+        self.limit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(asker, Instant::now())
     }
 
     /// The answer, from here or from elsewhere; none for what is no query.
@@ -120,7 +123,9 @@ async fn serve_udp(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
         if !known || !shared.may_ask(from.ip()) {
             continue;
         }
-        let Some(turn) = shared.turn(from.ip()) else { continue };
+        let Some(turn) = shared.turn(from.ip()) else {
+            continue;
+        };
         let (query, socket) = (buffer[..length].to_vec(), Arc::clone(&socket));
         answers.spawn(async move {
             if let Some(answer) = turn.shared.answer(from.ip(), &query, false).await {
@@ -154,8 +159,13 @@ async fn serve_connection(turn: Turn, mut stream: TcpStream, from: SocketAddr) {
         if !turn.shared.may_ask(from.ip()) {
             return;
         }
-        let Some(answer) = turn.shared.answer(from.ip(), &query, true).await else { return };
-        if !matches!(tokio::time::timeout(IDLE, write_message(&mut stream, &answer)).await, Ok(Ok(()))) {
+        let Some(answer) = turn.shared.answer(from.ip(), &query, true).await else {
+            return;
+        };
+        if !matches!(
+            tokio::time::timeout(IDLE, write_message(&mut stream, &answer)).await,
+            Ok(Ok(()))
+        ) {
             return;
         }
     }

@@ -2,9 +2,9 @@
 
 use super::{Elements, GuestPort, name};
 use crate::nft::{
-    ARP_HEAD, ARP_OPERATION, ARP_SENDER_IP, ARP_SENDER_MAC, Batch, ETHER_SOURCE, ETHER_TYPE, Element, Hook, ICMP6_TYPE,
-    IP4_DESTINATION, IP4_SOURCE, IP6_SOURCE, Meta, ND_OPTION_MAC, ND_TARGET, Rule, SOURCE_PORT, Set, Table, Type,
-    octets,
+    ARP_HEAD, ARP_OPERATION, ARP_SENDER_IP, ARP_SENDER_MAC, Batch, ETHER_SOURCE, ETHER_TYPE, Element, Hook,
+    ICMP6_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_SOURCE, Meta, ND_OPTION_MAC, ND_TARGET, Rule, SOURCE_PORT,
+    Set, Table, Type, octets,
 };
 use std::net::IpAddr;
 
@@ -75,7 +75,11 @@ pub fn chains(batch: &mut Batch, table: Table) {
     for chain in ["guest", "arp", "ip4", "ip6"] {
         batch.chain(table, chain, None);
     }
-    batch.rule(table, "received", &Rule::new().input_in(GUESTS.name).jump("guest"));
+    batch.rule(
+        table,
+        "received",
+        &Rule::new().input_in(GUESTS.name).jump("guest"),
+    );
 
     let own = |rule: Rule, set: Set| rule.is_not_in(set.name).drop();
     let from = || Rule::new().meta(Meta::InputName);
@@ -90,7 +94,11 @@ pub fn chains(batch: &mut Batch, table: Table) {
     rule("arp", Rule::new().load(ARP_HEAD).is_not(&ARP_OF_IP4).drop());
     rule("arp", own(from().load(ARP_SENDER_MAC), MACS));
     // A question whether somebody has an address (RFC 5227) comes from none.
-    let probe = Rule::new().load(ARP_OPERATION).is(&ARP_REQUEST).load(ARP_SENDER_IP).is(&[0; 4]);
+    let probe = Rule::new()
+        .load(ARP_OPERATION)
+        .is(&ARP_REQUEST)
+        .load(ARP_SENDER_IP)
+        .is(&[0; 4]);
     rule("arp", probe.accept());
     rule("arp", own(from().load(ARP_SENDER_IP), IP4));
     rule("arp", Rule::new().accept());
@@ -98,8 +106,16 @@ pub fn chains(batch: &mut Batch, table: Table) {
     rule("ip4", own(from().load(IP4_SOURCE), IP4));
     // The host's own programs listen there, and the host takes such packets from its bridges.
     let loopback = IpAddr::from([127, 0, 0, 0]);
-    rule("ip4", Rule::new().starts_with(IP4_DESTINATION, loopback, 8).drop());
-    let port = |port: u16| Rule::new().protocol(UDP).load(SOURCE_PORT).is(&port.to_be_bytes());
+    rule(
+        "ip4",
+        Rule::new().starts_with(IP4_DESTINATION, loopback, 8).drop(),
+    );
+    let port = |port: u16| {
+        Rule::new()
+            .protocol(UDP)
+            .load(SOURCE_PORT)
+            .is(&port.to_be_bytes())
+    };
     rule("ip4", port(DHCP_SERVER).drop());
     rule("ip4", Rule::new().accept());
 

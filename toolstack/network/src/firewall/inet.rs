@@ -2,8 +2,8 @@
 
 use super::{Elements, NetworkRules, Published, name};
 use crate::nft::{
-    Batch, DESTINATION_PORT, Element, Field, Hook, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION, IP6_SOURCE, Meta,
-    NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
+    Batch, DESTINATION_PORT, Element, Field, Hook, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION, IP6_SOURCE,
+    Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
 };
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -49,10 +49,16 @@ const ONE6: Set = Set {
 
 pub fn network_elements(network: &NetworkRules, elements: &mut Elements) {
     let name = name(&network.bridge);
-    elements.entry((false, SAME.name)).or_default().insert(Element::of(&[&name, &name]));
+    elements
+        .entry((false, SAME.name))
+        .or_default()
+        .insert(Element::of(&[&name, &name]));
     let bridge = Element::of(&[&name]);
     if network.internal {
-        elements.entry((false, INTERNAL.name)).or_default().insert(bridge.clone());
+        elements
+            .entry((false, INTERNAL.name))
+            .or_default()
+            .insert(bridge.clone());
     }
     elements.entry((false, BRIDGES.name)).or_default().insert(bridge);
 }
@@ -72,7 +78,10 @@ pub fn published_elements(published: &Published, elements: &mut Elements) {
         true => Element::of(&[&protocol, &port]),
         false => Element::of(&[&address, &protocol, &port]),
     };
-    let element = element.with(&[&octets(published.guest.ip()), &published.guest.port().to_be_bytes()]);
+    let element = element.with(&[
+        &octets(published.guest.ip()),
+        &published.guest.port().to_be_bytes(),
+    ]);
     elements.entry((false, set.name)).or_default().insert(element);
 }
 
@@ -96,7 +105,12 @@ const SOURCE_NAT: i32 = 100;
 
 const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 0));
 
-pub fn chains<'a>(batch: &mut Batch, table: Table, networks: impl Iterator<Item = &'a NetworkRules>, closed: bool) {
+pub fn chains<'a>(
+    batch: &mut Batch,
+    table: Table,
+    networks: impl Iterator<Item = &'a NetworkRules>,
+    closed: bool,
+) {
     for set in [BRIDGES, SAME, INTERNAL, ANY4, ONE4, ANY6, ONE6] {
         batch.set(table, &set);
     }
@@ -110,7 +124,10 @@ pub fn chains<'a>(batch: &mut Batch, table: Table, networks: impl Iterator<Item 
 
     // Bridges route to 127.0.0.0/8, so that the host reaches published ports there; nobody else is to.
     let to_loopback = Rule::new().input_in(BRIDGES.name).family(NFPROTO_IPV4);
-    rule("guard", to_loopback.starts_with(IP4_DESTINATION, LOOPBACK, 8).drop());
+    rule(
+        "guard",
+        to_loopback.starts_with(IP4_DESTINATION, LOOPBACK, 8).drop(),
+    );
 
     for chain in ["received", "sent"] {
         rule(chain, Rule::new().to_this_host().jump("published"));
@@ -122,19 +139,28 @@ pub fn chains<'a>(batch: &mut Batch, table: Table, networks: impl Iterator<Item 
         let asked = |rule: Rule| rule.meta(Meta::Protocol).load(DESTINATION_PORT);
         let here = asked(Rule::new().family(family).load(destination));
         rule("published", here.send_to_mapped(one.name, family));
-        rule("published", asked(Rule::new().family(family)).send_to_mapped(any.name, family));
+        rule(
+            "published",
+            asked(Rule::new().family(family)).send_to_mapped(any.name, family),
+        );
     }
 
     forwarding(&mut rule, closed);
 
     // What the host itself sends to a guest from its loopback gets an address that the guest can answer.
     let from_loopback = Rule::new().output_in(BRIDGES.name).family(NFPROTO_IPV4);
-    rule("leaving", from_loopback.starts_with(IP4_SOURCE, LOOPBACK, 8).masquerade());
+    rule(
+        "leaving",
+        from_loopback.starts_with(IP4_SOURCE, LOOPBACK, 8).masquerade(),
+    );
     for network in networks {
         for subnet in &network.subnets {
             let from = || from_subnet(*subnet);
             // A guest that asks for a published port of its own network: the answer must come back this way.
-            rule("leaving", from().output_in(BRIDGES.name).translated().masquerade());
+            rule(
+                "leaving",
+                from().output_in(BRIDGES.name).translated().masquerade(),
+            );
             if network.masquerade && !network.internal {
                 rule("leaving", from().output_not_in(BRIDGES.name).masquerade());
             }
@@ -147,16 +173,28 @@ fn from_subnet(subnet: IpNet) -> Rule {
         IpNet::V4(_) => (NFPROTO_IPV4, IP4_SOURCE),
         IpNet::V6(_) => (NFPROTO_IPV6, IP6_SOURCE),
     };
-    Rule::new().family(family).starts_with(source, subnet.network(), subnet.prefix_len())
+    Rule::new()
+        .family(family)
+        .starts_with(source, subnet.network(), subnet.prefix_len())
 }
 
 fn forwarding(rule: &mut impl FnMut(&str, Rule), closed: bool) {
     let mut forwarded = |it: Rule| rule("forwarded", it);
     // Seen here only on hosts that show bridged packets to the rules of routed ones (br_netfilter), and when a guest asks
     // for a port that its own network publishes.
-    forwarded(Rule::new().meta(Meta::InputName).meta(Meta::OutputName).is_in(SAME.name).accept());
+    forwarded(
+        Rule::new()
+            .meta(Meta::InputName)
+            .meta(Meta::OutputName)
+            .is_in(SAME.name)
+            .accept(),
+    );
     for (set, into) in [(INTERNAL, true), (INTERNAL, false)] {
-        let at = if into { Rule::new().output_in(set.name) } else { Rule::new().input_in(set.name) };
+        let at = if into {
+            Rule::new().output_in(set.name)
+        } else {
+            Rule::new().input_in(set.name)
+        };
         forwarded(at.drop());
     }
     let into = || Rule::new().output_in(BRIDGES.name);

@@ -130,7 +130,10 @@ impl Firewall {
         let mut changed = false;
         let keys: BTreeSet<_> = before.keys().chain(after.keys()).copied().collect();
         for (of, set) in keys {
-            let (old, new) = (before.get(&(of, set)).unwrap_or(&none), after.get(&(of, set)).unwrap_or(&none));
+            let (old, new) = (
+                before.get(&(of, set)).unwrap_or(&none),
+                after.get(&(of, set)).unwrap_or(&none),
+            );
             let gone: Vec<_> = old.difference(new).cloned().collect();
             let come: Vec<_> = new.difference(old).cloned().collect();
             changed |= !gone.is_empty() || !come.is_empty();
@@ -141,7 +144,10 @@ impl Firewall {
             return Ok(());
         }
         if let Err(error) = batch.commit() {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the rules are written anew");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the rules are written anew"
+            );
             return self.write();
         }
         Ok(())
@@ -171,7 +177,8 @@ impl Firewall {
         }
         for new in published {
             // A port leads to one guest: a map with two places for it could not be written at all.
-            self.published.retain(|old| (old.protocol, old.host) != (new.protocol, new.host));
+            self.published
+                .retain(|old| (old.protocol, old.host) != (new.protocol, new.host));
             self.published.insert(*new);
         }
     }

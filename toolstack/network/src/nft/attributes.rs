@@ -59,7 +59,10 @@ mod tests {
     #[test]
     fn values_are_padded() {
         let attributes = Attributes::new().text(3, "ab").number(4, 1);
-        assert_eq!(attributes.bytes(), [7, 0, 3, 0, b'a', b'b', 0, 0, 8, 0, 4, 0, 0, 0, 0, 1]);
+        assert_eq!(
+            attributes.bytes(),
+            [7, 0, 3, 0, b'a', b'b', 0, 0, 8, 0, 4, 0, 0, 0, 0, 1]
+        );
         let outer = Attributes::new().nested(1, &Attributes::new().raw(2, &[9]));
         assert_eq!(outer.bytes(), [12, 0, 1, 0x80, 5, 0, 2, 0, 9, 0, 0, 0]);
     }

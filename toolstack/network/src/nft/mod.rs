@@ -11,7 +11,9 @@ pub use attributes::Attributes;
 pub use rule::*;
 pub use set::{Element, Set, Type};
 
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with, sockopt,
+};
 use std::io;
 
 const SUBSYSTEM: u16 = 10;
@@ -93,19 +95,35 @@ impl Default for Batch {
             last: 0,
             sets: 0,
         };
-        batch.message(BATCH_BEGIN, REQUEST, 0, SUBSYSTEM, &Attributes::new(), "the transaction");
+        batch.message(
+            BATCH_BEGIN,
+            REQUEST,
+            0,
+            SUBSYSTEM,
+            &Attributes::new(),
+            "the transaction",
+        );
         batch
     }
 }
 
 impl Batch {
-    fn message(&mut self, kind: u16, flags: u16, family: u8, resource: u16, attributes: &Attributes, what: &str) {
+    fn message(
+        &mut self,
+        kind: u16,
+        flags: u16,
+        family: u8,
+        resource: u16,
+        attributes: &Attributes,
+        what: &str,
+    ) {
         let length = HEADER_BYTES + 4 + attributes.len();
         self.last = self.bytes.len() + 6;
         self.bytes.extend_from_slice(&(length as u32).to_ne_bytes());
         self.bytes.extend_from_slice(&kind.to_ne_bytes());
         self.bytes.extend_from_slice(&flags.to_ne_bytes());
-        self.bytes.extend_from_slice(&(self.messages.len() as u32).to_ne_bytes());
+        self.bytes
+            .extend_from_slice(&(self.messages.len() as u32).to_ne_bytes());
         self.bytes.extend_from_slice(&[0; 4]);
         // struct nfgenmsg
         self.bytes.extend_from_slice(&[family, 0]);
@@ -115,24 +133,45 @@ impl Batch {
     }
 
     fn put(&mut self, table: Table, kind: u16, flags: u16, attributes: &Attributes, what: &str) {
-        self.message(SUBSYSTEM << 8 | kind, REQUEST | flags, table.family, 0, attributes, what);
+        self.message(
+            SUBSYSTEM << 8 | kind,
+            REQUEST | flags,
+            table.family,
+            0,
+            attributes,
+            what,
+        );
     }
 
     pub fn table(&mut self, table: Table) {
         let attributes = Attributes::new().text(1, table.name);
-        self.put(table, NEW_TABLE, CREATE, &attributes, &format!("table {}", table.name));
+        self.put(
+            table,
+            NEW_TABLE,
+            CREATE,
+            &attributes,
+            &format!("table {}", table.name),
+        );
     }
 
     /// It must exist.
     pub fn delete_table(&mut self, table: Table) {
         let attributes = Attributes::new().text(1, table.name);
-        self.put(table, DELETE_TABLE, 0, &attributes, &format!("the end of table {}", table.name));
+        self.put(
+            table,
+            DELETE_TABLE,
+            0,
+            &attributes,
+            &format!("the end of table {}", table.name),
+        );
     }
 
     pub fn chain(&mut self, table: Table, name: &str, hook: Option<Hook>) {
         let mut attributes = Attributes::new().text(1, table.name).text(3, name);
         if let Some(hook) = hook {
-            let place = Attributes::new().number(1, hook.number).number(2, hook.priority.cast_unsigned());
+            let place = Attributes::new()
+                .number(1, hook.number)
+                .number(2, hook.priority.cast_unsigned());
             const ACCEPT: u32 = 1;
             attributes = attributes.nested(4, &place).number(5, ACCEPT).text(7, hook.kind);
         }
@@ -144,7 +183,13 @@ impl Batch {
             .text(1, table.name)
             .text(2, chain)
             .nested(4, rule.expressions());
-        self.put(table, NEW_RULE, CREATE | APPEND, &attributes, &format!("a rule of chain {chain}"));
+        self.put(
+            table,
+            NEW_RULE,
+            CREATE | APPEND,
+            &attributes,
+            &format!("a rule of chain {chain}"),
+        );
     }
 
     pub fn set(&mut self, table: Table, set: &Set) {
@@ -169,7 +214,10 @@ impl Batch {
             for element in some {
                 list.append(&Attributes::new().nested(LIST_ELEM, &element.attributes()));
             }
-            let attributes = Attributes::new().text(1, table.name).text(2, set).nested(3, &list);
+            let attributes = Attributes::new()
+                .text(1, table.name)
+                .text(2, set)
+                .nested(3, &list);
             self.put(table, kind, flags, &attributes, &format!("elements of {set}"));
         }
     }
@@ -181,7 +229,14 @@ impl Batch {
             let now = u16::from_ne_bytes([flags[0], flags[1]]) | acknowledged;
             flags.copy_from_slice(&now.to_ne_bytes());
         }
-        self.message(BATCH_END, REQUEST, 0, SUBSYSTEM, &Attributes::new(), "the end of the transaction");
+        self.message(
+            BATCH_END,
+            REQUEST,
+            0,
+            SUBSYSTEM,
+            &Attributes::new(),
+            "the end of the transaction",
+        );
     }
 
     /// Blocks until the kernel has done it.
@@ -217,11 +272,17 @@ impl Batch {
     /// Whether the acknowledgement is among the answers.
     fn answered(&self, mut answers: &[u8]) -> Result<bool, NftError> {
         let number = |bytes: &[u8], at: usize| {
-            bytes.get(at..at + 4).and_then(|four| four.try_into().ok()).map(u32::from_ne_bytes)
+            bytes
+                .get(at..at + 4)
+                .and_then(|four| four.try_into().ok())
+                .map(u32::from_ne_bytes)
         };
-        while let (Some(length), Some(kind), Some(sequence), Some(code)) =
-            (number(answers, 0), answers.get(4..6), number(answers, 8), number(answers, HEADER_BYTES))
-        {
+        while let (Some(length), Some(kind), Some(sequence), Some(code)) = (
+            number(answers, 0),
+            answers.get(4..6),
+            number(answers, 8),
+            number(answers, HEADER_BYTES),
+        ) {
             if u16::from_ne_bytes([kind[0], kind[1]]) == ERROR {
                 match code.cast_signed() {
                     0 => return Ok(true),

@@ -100,7 +100,10 @@ impl Rule {
             Meta::Family | Meta::Protocol => 1,
         };
         let register = self.next_register(bytes);
-        self.expression("meta", &Attributes::new().number(1, register).number(2, key as u32))
+        self.expression(
+            "meta",
+            &Attributes::new().number(1, register).number(2, key as u32),
+        )
     }
 
     pub fn load(mut self, field: Field) -> Self {
@@ -144,7 +147,10 @@ impl Rule {
 
     fn lookup(mut self, set: &str, inverted: bool) -> Self {
         self.words = 0;
-        let data = Attributes::new().text(1, set).number(2, FIRST_REGISTER).number(5, u32::from(inverted));
+        let data = Attributes::new()
+            .text(1, set)
+            .number(2, FIRST_REGISTER)
+            .number(5, u32::from(inverted));
         self.expression("lookup", &data)
     }
 
@@ -185,7 +191,11 @@ impl Rule {
                 bits => 0xff << (8 - bits),
             })
             .collect();
-        let value: Vec<u8> = octets.iter().zip(&mask).map(|(octet, mask)| octet & mask).collect();
+        let value: Vec<u8> = octets
+            .iter()
+            .zip(&mask)
+            .map(|(octet, mask)| octet & mask)
+            .collect();
         self.load(field).masked(&mask).is(&value)
     }
 
@@ -226,7 +236,10 @@ impl Rule {
     pub fn send_to_mapped(mut self, map: &str, family: u8) -> Self {
         self.words = 0;
         let address_words = if family == NFPROTO_IPV4 { 1 } else { 4 };
-        let looked_up = Attributes::new().text(1, map).number(2, FIRST_REGISTER).number(3, FIRST_REGISTER);
+        let looked_up = Attributes::new()
+            .text(1, map)
+            .number(2, FIRST_REGISTER)
+            .number(3, FIRST_REGISTER);
         const DESTINATION: u32 = 1;
         let nat = Attributes::new()
             .number(1, DESTINATION)

@@ -45,7 +45,10 @@ fn joined(types: &[Type]) -> (u32, u32) {
     match types {
         [only] => (only.number(), only.bytes()),
         many => many.iter().fold((0, 0), |(number, bytes), part| {
-            (number << 6 | part.number(), bytes + part.bytes().next_multiple_of(4))
+            (
+                number << 6 | part.number(),
+                bytes + part.bytes().next_multiple_of(4),
+            )
         }),
     }
 }

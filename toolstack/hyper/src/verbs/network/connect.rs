@@ -1,7 +1,9 @@
 //! `hyper network connect` and `disconnect`
 
 use anyhow::Result;
-use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest};
+use bollard::models::{
+    EndpointIpamConfig, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest,
+};
 
 use super::target;
 use crate::client::Client;
@@ -38,7 +40,11 @@ pub async fn connect(client: &Client, args: ConnectArgs) -> Result<i32> {
     let settings = EndpointSettings {
         aliases: some(args.alias),
         links: some(args.link),
-        driver_opts: Some(options.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()),
+        driver_opts: Some(
+            options
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+        ),
         ipam_config: (args.ip.is_some() || args.ip6.is_some()).then_some(EndpointIpamConfig {
             ipv4_address: args.ip,
             ipv6_address: args.ip6,
@@ -50,7 +56,9 @@ pub async fn connect(client: &Client, args: ConnectArgs) -> Result<i32> {
         container: args.container,
         endpoint_config: Some(settings),
     };
-    client.post_body(target(&args.network).push("connect"), &body).await?;
+    client
+        .post_body(target(&args.network).push("connect"), &body)
+        .await?;
     Ok(0)
 }
 
@@ -72,6 +80,8 @@ pub async fn disconnect(client: &Client, args: DisconnectArgs) -> Result<i32> {
         container: args.container,
         force: Some(args.force),
     };
-    client.post_body(target(&args.network).push("disconnect"), &body).await?;
+    client
+        .post_body(target(&args.network).push("disconnect"), &body)
+        .await?;
     Ok(0)
 }

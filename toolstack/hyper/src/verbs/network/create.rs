@@ -87,7 +87,9 @@ fn body(args: &Args) -> Result<NetworkCreateRequest> {
         })
         .collect();
     let mut put = |what: &str, value: &str, set: &mut dyn FnMut(&mut IpamConfig)| {
-        let of = configs.iter_mut().find(|config| inside(config.subnet.as_deref().unwrap_or_default(), value));
+        let of = configs
+            .iter_mut()
+            .find(|config| inside(config.subnet.as_deref().unwrap_or_default(), value));
         match of {
             Some(config) => {
                 set(config);
@@ -97,11 +99,15 @@ fn body(args: &Args) -> Result<NetworkCreateRequest> {
         }
     };
     for range in &args.ip_range {
-        put("range", range, &mut |config| config.ip_range = Some(range.clone()))?;
+        put("range", range, &mut |config| {
+            config.ip_range = Some(range.clone())
+        })?;
     }
     for gateway in &args.gateway {
         let gateway = gateway.to_string();
-        put("gateway", &gateway, &mut |config| config.gateway = Some(gateway.clone()))?;
+        put("gateway", &gateway, &mut |config| {
+            config.gateway = Some(gateway.clone())
+        })?;
     }
     for text in &args.aux_address {
         let (name, address) = text.split_once('=').unwrap_or_default();
@@ -112,7 +118,9 @@ fn body(args: &Args) -> Result<NetworkCreateRequest> {
     }
     let pairs = |texts: &[String]| {
         let pairs = texts.iter().filter_map(|text| text.split_once('='));
-        pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect::<BTreeMap<_, _>>()
+        pairs
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect::<BTreeMap<_, _>>()
     };
     Ok(NetworkCreateRequest {
         name: args.name.clone(),
@@ -159,7 +167,10 @@ mod tests {
         assert_eq!(first["IPRange"], "10.5.1.0/24");
         assert_eq!(first["AuxiliaryAddresses"]["r"], "10.5.0.3");
         assert_eq!(body["IPAM"]["Config"][1]["Gateway"], "fd00::9");
-        assert_eq!((body["Internal"].as_bool(), body["Labels"]["a"].as_str()), (Some(true), Some("b")));
+        assert_eq!(
+            (body["Internal"].as_bool(), body["Labels"]["a"].as_str()),
+            (Some(true), Some("b"))
+        );
         assert!(sent("--gateway 10.0.0.1 net").is_err());
     }
 }

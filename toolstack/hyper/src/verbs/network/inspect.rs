@@ -21,5 +21,8 @@ pub struct Args {
 
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
     let verbose = args.verbose;
-    show(args.format.as_deref(), &args.networks, |name| client.get(target(name).flag("verbose", verbose))).await
+    show(args.format.as_deref(), &args.networks, |name| {
+        client.get(target(name).flag("verbose", verbose))
+    })
+    .await
 }

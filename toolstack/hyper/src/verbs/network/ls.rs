@@ -61,7 +61,11 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
             row.set("Name", text(network, "Name"));
             row.set("Driver", text(network, "Driver"));
             row.set("Scope", text(network, "Scope"));
-            for (field, key) in [("IPv4", "EnableIPv4"), ("IPv6", "EnableIPv6"), ("Internal", "Internal")] {
+            for (field, key) in [
+                ("IPv4", "EnableIPv4"),
+                ("IPv6", "EnableIPv6"),
+                ("Internal", "Internal"),
+            ] {
                 let on = network.get(key).and_then(Value::as_bool).unwrap_or(false);
                 row.set(field, on.to_string());
             }
@@ -70,6 +74,11 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
             row
         })
         .collect();
-    table::print(args.format.as_deref(), COLUMNS, &["ID", "Name", "Driver", "Scope"], &rows)?;
+    table::print(
+        args.format.as_deref(),
+        COLUMNS,
+        &["ID", "Name", "Driver", "Scope"],
+        &rows,
+    )?;
     Ok(0)
 }

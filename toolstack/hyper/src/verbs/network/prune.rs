@@ -23,7 +23,9 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     if !args.force && !confirmed(warning)? {
         return Ok(0);
     }
-    let target = Target::api("networks").push("prune").query_opt("filters", filters(&args.filter));
+    let target = Target::api("networks")
+        .push("prune")
+        .query_opt("filters", filters(&args.filter));
     let answer = client.post(target).await?;
     let deleted = strings(&answer, "NetworksDeleted");
     if !deleted.is_empty() {
