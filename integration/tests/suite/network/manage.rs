@@ -69,7 +69,7 @@ pub fn docker(dom0: &Dom0<'_>) {
     for shared in [
         "network ls",
         "network inspect small",
-        "ps --format '{{.Ports}} {{.Networks}}'",
+        "ps --format '{{.Ports}}'",
         "port web",
     ] {
         let theirs = docker(&format!("docker {shared}")).ok().text();

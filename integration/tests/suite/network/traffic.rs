@@ -159,10 +159,14 @@ pub fn hyperd_killed(dom0: &Dom0<'_>) {
         .stdout("from-web\n");
     dom0.sh("nft delete table inet hyper; nft flush table bridge hyper; ip link add hyper-000000000 type bridge; ip link set hyper-000000000 alias 'hyper network 000000000'; systemctl start hyperd").ok();
     let sorted = |text: &str| {
-        let mut lines: Vec<_> = text
-            .split(['\n', ','])
-            .map(str::trim)
-            .map(str::to_owned)
+        let parts = text.split(['\n', ',']);
+        let mut lines: Vec<_> = parts
+            .map(|part| {
+                part.replace("elements = {", "")
+                    .replace('}', "")
+                    .trim()
+                    .to_owned()
+            })
             .collect();
         lines.sort();
         lines
