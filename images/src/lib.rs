@@ -8,6 +8,7 @@
 mod archive;
 mod compress;
 mod config;
+mod dockerfile;
 mod entries;
 mod erofs;
 mod error;
@@ -28,10 +29,11 @@ mod tree;
 mod usage;
 mod verify;
 
-pub use config::ImageConfig;
+pub use config::{Healthcheck, ImageConfig};
+pub use dockerfile::{ChangeError, change};
 pub use error::Error;
 pub use import::fetch;
-pub use load::{Loaded, Report};
+pub use load::{Loaded, Report, expand};
 pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;
@@ -45,6 +47,8 @@ pub use verify::Verified;
 
 #[cfg(test)]
 mod fuzz_tests;
+#[cfg(test)]
+mod hostile_tests;
 #[cfg(test)]
 mod merge_tests;
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use crate::entries::{Next, Reader};
 use crate::erofs::{self, BLOCK_BYTES, Part};
 use crate::layer::{digest_of, read_entries};
-use crate::store::sync_parent;
 use crate::tree::{Tree, TreeError};
 use crate::{Error, Image, Store, StoredLayer};
 use serde::Serialize;
@@ -160,18 +159,14 @@ impl Store {
         }
         let store = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            store
-                .make_rootfs(&layers)?
-                .persist(&path)
-                .map_err(|error| Error::write(&path)(error.error))?;
-            sync_parent(&path)?;
+            store.replace(store.make_rootfs(&layers)?, &path)?;
             disk(id, path, &layers)
         })
         .await
         .unwrap_or(Err(Error::Interrupted))
     }
 
-    fn make_rootfs(&self, layers: &[StoredLayer]) -> Result<tempfile::TempPath, Error> {
+    pub(crate) fn make_rootfs(&self, layers: &[StoredLayer]) -> Result<tempfile::TempPath, Error> {
         // Entries that cannot be used are made again, each once.
         let mut again = BTreeSet::new();
         loop {
@@ -189,9 +184,7 @@ impl Store {
                     }
                     let entries = self.temporary()?;
                     read_entries(&layer.tar, &entries)?;
-                    entries
-                        .persist(&layer.entries)
-                        .map_err(|error| Error::write(&layer.entries)(error.error))?;
+                    self.replace(entries, &layer.entries)?;
                 }
             }
         }

@@ -233,7 +233,12 @@ impl Store {
         file.write_all(bytes)
             .and_then(|()| file.sync_all())
             .map_err(Error::write(&*path))?;
-        path.persist(to).map_err(|error| Error::write(to)(error.error))?;
+        self.replace(path, to)
+    }
+
+    /// Moves a file that is complete to where it belongs.
+    pub(crate) fn replace(&self, from: tempfile::TempPath, to: &Path) -> Result<(), Error> {
+        from.persist(to).map_err(|error| Error::write(to)(error.error))?;
         sync_parent(to)
     }
 
@@ -344,7 +349,7 @@ impl Store {
     }
 
     /// A manifest or config as it was put there.
-    pub(crate) fn document(&self, digest: &str) -> Result<Vec<u8>, Error> {
+    pub fn document(&self, digest: &str) -> Result<Vec<u8>, Error> {
         let path = self.blob(digest)?;
         let bytes = fs::read(&path).map_err(Error::read(&path))?;
         match digest_of(&bytes) == digest {
@@ -358,14 +363,14 @@ impl Store {
     }
 
     fn load(&self, record: Record) -> Result<Image, Error> {
-        let configuration = self.configuration(&record.id)?;
+        let (configuration, config) = ImageConfig::parse(&self.document(&record.id)?, &record.id)?;
         let mut layer_bytes = Vec::new();
         for diff_id in configuration.rootfs().diff_ids() {
             let path = self.layer(diff_id)?;
             layer_bytes.push(fs::metadata(&path).map_err(Error::read(&path))?.len());
         }
         Ok(Image {
-            config: ImageConfig::from(&configuration),
+            config,
             configuration,
             id: record.id,
             manifest: record.manifest,
@@ -546,7 +551,7 @@ fn without_name(image: &Record, name: &str) -> Vec<String> {
 }
 
 /// Makes what was renamed to `path` last.
-pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
+fn sync_parent(path: &Path) -> Result<(), Error> {
     let parent = path.parent().unwrap_or(path);
     File::open(parent)
         .and_then(|folder| folder.sync_all())
@@ -554,11 +559,7 @@ pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
 }
 
 pub fn parse_configuration(bytes: &[u8], name: &str) -> Result<ImageConfiguration, Error> {
-    serde_json::from_slice(bytes).map_err(|error| Error::Malformed {
-        what: "config",
-        name: name.to_owned(),
-        why: error.to_string(),
-    })
+    ImageConfig::parse(bytes, name).map(|(configuration, _)| configuration)
 }
 
 #[cfg(test)]

@@ -8,8 +8,10 @@
 #![deny(unsafe_code)]
 
 mod agent;
+mod cgroup;
 mod container;
 pub mod error;
+mod files;
 pub mod guest;
 pub mod init;
 pub mod kmsg;
@@ -18,7 +20,9 @@ pub mod link;
 mod mounts;
 mod netlink;
 mod network;
+mod oom;
 mod process;
+mod processes;
 mod program;
 mod streams;
 #[allow(unsafe_code)]

@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Forbidden,
     /// A registry does not take the credentials.
     Unauthorized,
+    /// It may not be changed.
+    Forbidden,
     /// It contradicts the present state or a name that is taken.
     Conflict,
     /// The command does not exist: exit code 127.
@@ -21,6 +23,8 @@ pub enum ErrorKind {
     CommandNotExecutable,
     /// The host lacks what it takes: memory, virtualisation, disk.
     Unavailable,
+    /// It is not made for this.
+    NotImplemented,
     /// Anything else.
     Failed,
 }

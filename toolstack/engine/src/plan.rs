@@ -202,7 +202,7 @@ fn memory_mib(config: &Config, default_mib: u64) -> u64 {
     }
 }
 
-/// Whole processors: a share of one is one.
+/// Whole processors: a share of one is one, of which the guest's kernel gives so much.
 fn vcpus(config: &Config, host_cpus: u32) -> Result<u32, Error> {
     let nano_cpus = config.host.nano_cpus;
     let wanted = nano_cpus.div_ceil(1_000_000_000).max(1);
@@ -240,6 +240,7 @@ fn container_spec(container: &Container, disks: &[PlannedDisk]) -> ContainerSpec
         files,
         sysctls: config.host.sysctls.clone().into_iter().collect(),
         shm_bytes: config.host.shm_bytes,
+        nano_cpus: config.host.nano_cpus,
         privileged: config.host.privileged,
         init: config.host.init,
     }

@@ -1,8 +1,9 @@
 //! What a container is asked to be, and what it is once image and request are put together.
 
 use crate::hypervisor::GuestType;
+use crate::log::LogConfig;
 use crate::network::{EndpointConfig, PortBinding};
-use images::ImageConfig;
+use images::{Healthcheck, ImageConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ pub struct CreateRequest {
     pub exposed_ports: Vec<String>,
     /// By name.
     pub networks: BTreeMap<String, EndpointConfig>,
+    pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
 
@@ -47,7 +49,7 @@ pub struct HostConfig {
     pub guest_type: Option<GuestType>,
     /// Default of the config when 0.
     pub memory_bytes: u64,
-    /// Billionths of a processor; rounded up to whole vcpus, 1 when 0.
+    /// Billionths of a processor: as many vcpus as it takes, 1 when 0, and a limit in the guest.
     pub nano_cpus: u64,
     pub auto_remove: bool,
     pub read_only: bool,
@@ -77,6 +79,7 @@ pub struct HostConfig {
     pub publish_all_ports: bool,
     /// `container:alias`
     pub links: Vec<String>,
+    pub log: LogConfig,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +123,7 @@ pub struct Config {
     pub volumes: Vec<String>,
     /// By name; of each at least the one that [`HostConfig::network_mode`] names.
     pub networks: BTreeMap<String, EndpointConfig>,
+    pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
 
@@ -166,6 +170,10 @@ impl Config {
             exposed_ports,
             networks: request.networks,
             volumes: image.volumes.clone(),
+            healthcheck: match request.healthcheck {
+                Some(own) => Some(own.over(image.healthcheck.as_ref())),
+                None => image.healthcheck.clone(),
+            },
             host: request.host,
         }
     }

@@ -27,6 +27,11 @@ impl Row {
         self.fields.sort_keys();
     }
 
+    /// The fields as one value.
+    pub fn to_value(&self) -> Value {
+        Value::Object(self.fields.clone())
+    }
+
     pub fn set_labels(&mut self, labels: Option<&Map<String, Value>>) {
         let labels = labels.cloned().unwrap_or_default();
         let mut pairs: Vec<_> = labels
@@ -48,7 +53,8 @@ pub fn print(format: Option<&str>, columns: &[Column], shown: &[&str], rows: &[R
     output::line(text.trim_end_matches('\n'))
 }
 
-fn render(format: Option<&str>, columns: &[Column], shown: &[&str], rows: &[Row]) -> Result<String> {
+/// What [`print`] prints.
+pub fn render(format: Option<&str>, columns: &[Column], shown: &[&str], rows: &[Row]) -> Result<String> {
     let format = format.unwrap_or("table");
     if format == "json" {
         let lines = rows.iter().map(|row| {
@@ -92,12 +98,17 @@ fn default_template(shown: &[&str]) -> String {
 }
 
 /// A shell hands `\t` over as two characters.
-fn unescape(format: &str) -> String {
+pub fn unescape(format: &str) -> String {
     format.replace("\\t", "\t").replace("\\n", "\n")
 }
 
 /// Pads the cells of each column to the widest of them; the last cell of a line is not padded.
 pub fn align(lines: &[String]) -> String {
+    align_to(lines, MIN_WIDTH)
+}
+
+/// The same with another least width.
+pub fn align_to(lines: &[String], min_width: usize) -> String {
     let cells: Vec<Vec<&str>> = lines.iter().map(|line| line.split('\t').collect()).collect();
     let columns = cells.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
@@ -108,7 +119,7 @@ pub fn align(lines: &[String]) -> String {
                 .map(|line| line[column].chars().count() + PADDING)
                 .max()
                 .unwrap_or(0)
-                .max(MIN_WIDTH)
+                .max(min_width)
         })
         .collect();
     let mut text = String::new();

@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use engine::images::{Mirror, Registries, Retry};
 use engine::network::{DEFAULT_POOLS, NetworkConfig, Pool};
-use engine::{EngineConfig, GuestType, RootForm};
+use engine::{EngineConfig, GuestType, LogConfig, RootForm, Settings};
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,6 +37,9 @@ pub struct Config {
     pub certs_dir: PathBuf,
     /// By registry, as names of images have it.
     pub registries: BTreeMap<String, Registry>,
+    /// Of containers that do not say it themselves.
+    #[serde(deserialize_with = "log_config")]
+    pub log: LogConfig,
     #[serde(deserialize_with = "duration")]
     pub stop_timeout: Duration,
     #[serde(deserialize_with = "duration")]
@@ -62,11 +65,28 @@ impl Default for Config {
             insecure_registries: Vec::new(),
             certs_dir: "/etc/docker/certs.d".into(),
             registries: BTreeMap::new(),
+            log: default_log(),
             stop_timeout: Duration::from_secs(10),
             boot_timeout: Duration::from_secs(60),
             log_level: LogLevel::Info,
         }
     }
+}
+
+fn default_log() -> LogConfig {
+    LogConfig {
+        driver: "json-file".to_owned(),
+        options: BTreeMap::new(),
+    }
+}
+
+/// `{ driver = "json-file", max-size = "10m" }`
+fn log_config<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogConfig, D::Error> {
+    let mut options = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let driver = options.remove("driver").unwrap_or_else(|| "json-file".to_owned());
+    let config = LogConfig { driver, options };
+    config.check().map_err(de::Error::custom)?;
+    Ok(config)
 }
 
 /// What is special about one registry.
@@ -271,12 +291,6 @@ impl Config {
         Ok(())
     }
 
-    /// As they are shown.
-    pub fn mirrors_of(&self, registry: &str) -> Vec<String> {
-        let mirrors = self.registries.get(registry).map(|of| of.mirrors.iter());
-        mirrors.into_iter().flatten().map(Mirror::to_string).collect()
-    }
-
     fn images_registries(&self) -> Registries {
         let mirrors = self.registries.iter();
         Registries {
@@ -286,6 +300,14 @@ impl Config {
                 .collect(),
             certificates: self.certs_dir.clone(),
             retry: Retry::default(),
+        }
+    }
+
+    /// What a reload brings.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            registries: self.images_registries(),
+            log: self.log.clone(),
         }
     }
 
@@ -311,7 +333,7 @@ impl Config {
                 pools: self.address_pools.iter().map(|pool| pool.0).collect(),
                 default_ipv6: self.bridge_ipv6,
             },
-            registries: self.images_registries(),
+            settings: self.settings(),
             stop_timeout: self.stop_timeout,
             boot_timeout: self.boot_timeout,
         }

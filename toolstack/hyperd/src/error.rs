@@ -56,7 +56,9 @@ impl From<Error> for ApiError {
             }
             ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             ErrorKind::Unavailable | ErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
@@ -98,6 +100,7 @@ mod tests {
             (ErrorKind::CommandNotFound, 400),
             (ErrorKind::CommandNotExecutable, 400),
             (ErrorKind::Unavailable, 500),
+            (ErrorKind::NotImplemented, 501),
             (ErrorKind::Failed, 500),
         ] {
             let error = ApiError::from(Error::new(kind, "why"));

@@ -18,6 +18,7 @@ pub enum Route {
     ContainerCreate,
     ContainerList,
     ContainerPrune,
+    Commit,
     Container(ContainerRoute, String),
     ExecStart(String),
     ExecResize(String),
@@ -59,7 +60,15 @@ pub enum ContainerRoute {
     Attach,
     Resize,
     Logs,
+    Top,
+    Stats,
+    Update,
     ExecCreate,
+    PathStat,
+    Archive,
+    Extract,
+    Changes,
+    Export,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,14 +167,14 @@ fn container(method: &Method, rest: &[&str]) -> Route {
         ("POST", [id, "attach"]) => of(To::Attach, id),
         ("POST", [id, "resize"]) => of(To::Resize, id),
         ("POST", [id, "exec"]) => of(To::ExecCreate, id),
-        ("GET", [_, "top"]) => Route::Unsupported("listing the processes of a container"),
-        ("GET", [_, "stats"]) => Route::Unsupported("reading the statistics of a container"),
-        ("GET", [_, "changes"]) => Route::Unsupported("listing the changes of a container's files"),
-        ("GET", [_, "export"]) => Route::Unsupported("exporting a container's files"),
-        ("POST", [_, "update"]) => Route::Unsupported("changing the limits of a container"),
-        ("HEAD" | "GET" | "PUT", [_, "archive"]) => {
-            Route::Unsupported("copying files from and to a container")
-        }
+        ("GET", [id, "top"]) => of(To::Top, id),
+        ("GET", [id, "stats"]) => of(To::Stats, id),
+        ("POST", [id, "update"]) => of(To::Update, id),
+        ("GET", [id, "changes"]) => of(To::Changes, id),
+        ("GET", [id, "export"]) => of(To::Export, id),
+        ("HEAD", [id, "archive"]) => of(To::PathStat, id),
+        ("GET", [id, "archive"]) => of(To::Archive, id),
+        ("PUT", [id, "archive"]) => of(To::Extract, id),
         (_, [_, "checkpoints", ..]) => Route::Unsupported("checkpointing a container"),
         _ => Route::Unknown,
     }
@@ -232,7 +241,7 @@ fn system(method: &Method, path: &[&str]) -> Route {
         ("POST", ["auth"]) => Route::Auth,
         ("POST", ["build"]) => Route::Unsupported("building images"),
         ("POST", ["build", ..]) => Route::Unsupported("building images"),
-        ("POST", ["commit"]) => Route::Unsupported("making an image of a container"),
+        ("POST", ["commit"]) => Route::Commit,
         (_, ["volumes", ..]) => Route::Unsupported("managing volumes"),
         (_, ["plugins", ..]) => Route::Unsupported("managing plugins"),
         (

@@ -2,7 +2,8 @@
 
 use crate::api::Call;
 use crate::containers::list as container_list;
-use crate::error::Answer;
+use crate::containers::sizes::Sizes;
+use crate::error::{Answer, ApiError};
 use crate::images::list as image_list;
 use crate::request;
 use crate::router::{API_MINOR, MIN_API_MINOR};
@@ -47,6 +48,10 @@ pub fn ping() -> Response<Body> {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn kernel_version() -> String {
@@ -99,19 +104,27 @@ struct Host {
     os_version: String,
     insecure_registries: Vec<String>,
     mirrors: Vec<String>,
+    log_driver: String,
 }
 
 pub async fn info(call: &Call) -> Answer {
     let summary = call.engine().summary().await?;
+    let settings = call.engine().settings();
+    let mirrors = settings
+        .registries
+        .mirrors
+        .get("docker.io")
+        .map(|mirrors| mirrors.iter());
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let host = Host {
         id: call.app.id.clone(),
-        name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        name: host_name(),
         kernel: kernel_version(),
         operating_system: os_release(&release, "PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
         os_version: os_release(&release, "VERSION_ID").unwrap_or_default(),
-        insecure_registries: call.app.insecure_registries.clone(),
-        mirrors: call.app.mirrors.clone(),
+        insecure_registries: settings.registries.insecure.clone(),
+        mirrors: mirrors.into_iter().flatten().map(ToString::to_string).collect(),
+        log_driver: settings.log.driver().to_owned(),
     };
     Ok(request::ok_json(&info_json(&summary, &host)))
 }
@@ -153,12 +166,12 @@ fn info_json(summary: &HostSummary, host: &Host) -> Value {
             ["Guest types", types.join(", ")],
             ["Free memory", crate::text::size(summary.memory.free_bytes)],
         ],
-        "Plugins": { "Volume": [], "Network": ["null"], "Authorization": null, "Log": ["json-file"] },
+        "Plugins": { "Volume": [], "Network": ["null"], "Authorization": null, "Log": engine::LOG_DRIVERS },
         "MemoryLimit": true, "SwapLimit": false, "CpuCfsPeriod": false, "CpuCfsQuota": false, "CPUShares": false,
         "CPUSet": false, "PidsLimit": false, "IPv4Forwarding": false, "OomKillDisable": false,
         "Debug": false, "NFd": 0, "NGoroutines": 0, "NEventsListener": 0,
         "SystemTime": crate::text::moment(Utc::now()),
-        "LoggingDriver": "json-file", "CgroupDriver": "none", "CgroupVersion": "2",
+        "LoggingDriver": host.log_driver, "CgroupDriver": "none", "CgroupVersion": "2",
         "KernelVersion": host.kernel, "OperatingSystem": host.operating_system, "OSVersion": host.os_version,
         "OSType": "linux", "Architecture": "x86_64",
         "IndexServerAddress": "https://index.docker.io/v1/",
@@ -202,29 +215,44 @@ fn info_json(summary: &HostSummary, host: &Host) -> Value {
     })
 }
 
+/// What `/system/df` may be asked about.
+const USAGE_TYPES: [&str; 4] = ["container", "image", "volume", "build-cache"];
+
 pub fn disk_usage(call: &Call) -> Answer {
-    let images = call.engine().images().list()?;
+    let types = call.query.texts("type");
+    if let Some(other) = types.iter().find(|kind| !USAGE_TYPES.contains(&kind.as_str())) {
+        return Err(ApiError::invalid(format!("unknown object type: {other}")));
+    }
+    let wants = |kind: &str| types.is_empty() || types.iter().any(|wanted| wanted == kind);
     let containers = call.engine().containers();
-    let usage = Usage::of(&images);
-    let now = Utc::now();
-    Ok(request::ok_json(&json!({
-        "LayersSize": usage.layers_bytes,
-        "Images": images
+    let mut answer = json!({ "LayersSize": 0, "Images": null, "Containers": null, "Volumes": null, "BuildCache": null,
+        "BuilderSize": 0 });
+    if wants("image") {
+        let images = call.engine().images().list()?;
+        let usage = Usage::of(&images);
+        answer["LayersSize"] = json!(usage.layers_bytes);
+        let images = images.iter().zip(&usage.shared_bytes).map(|(image, shared)| {
+            let users = containers
+                .iter()
+                .filter(|container| container.image_id == image.id);
+            image_list::image_json(image, Some(users.count()), Some(*shared))
+        });
+        answer["Images"] = images.collect();
+    }
+    if wants("container") {
+        let (sizes, now) = (Sizes::new(call.engine()), Utc::now());
+        let containers = containers
             .iter()
-            .zip(&usage.shared_bytes)
-            .map(|(image, shared)| {
-                let users = containers.iter().filter(|container| container.image_id == image.id).count();
-                image_list::image_json(image, Some(users), Some(*shared))
-            })
-            .collect::<Vec<_>>(),
-        "Containers": containers
-            .iter()
-            .map(|container| container_list::container_json(container, now, true))
-            .collect::<Vec<_>>(),
-        "Volumes": [],
-        "BuildCache": [],
-        "BuilderSize": 0,
-    })))
+            .map(|container| container_list::container_json(container, now, Some(&sizes)));
+        answer["Containers"] = containers.collect();
+    }
+    // There are none of these.
+    for (kind, key) in [("volume", "Volumes"), ("build-cache", "BuildCache")] {
+        if wants(kind) {
+            answer[key] = json!([]);
+        }
+    }
+    Ok(request::ok_json(&answer))
 }
 
 #[cfg(test)]
@@ -271,6 +299,7 @@ mod tests {
             os_version: "13".to_owned(),
             insecure_registries: vec!["registry:5000".to_owned()],
             mirrors: vec!["https://mirror/".to_owned()],
+            log_driver: "journald".to_owned(),
         };
         let info = info_json(&summary(), &host);
         assert_eq!(info["Containers"], 6);

@@ -4,7 +4,7 @@ use crate::calls::{Build, Built, CallError, Create};
 use crate::device::{Disk, Nic, Nodes};
 use crate::store::{Access, Store, StoreError};
 use crate::vif::{self, VifError};
-use crate::{DomId, Host, acpi};
+use crate::{DomId, Host, acpi, console};
 use std::ffi::CString;
 use std::fmt;
 use std::io;
@@ -281,6 +281,17 @@ impl Domain {
         self.host.call(move |calls| calls.pause(domid)).await
     }
 
+    /// Its processors stand still, as [`Domain::pause`] makes them.
+    pub async fn is_paused(&self) -> Result<bool, CallError> {
+        let listed = self.host.listed(self.domid).await?;
+        Ok(listed.is_some_and(|listed| listed.paused))
+    }
+
+    /// The last it has written to its console. xenconsoled has taken it already, but the ring still has it.
+    pub fn console(&self) -> io::Result<Vec<u8>> {
+        console::output(&self.host.grants, self.domid)
+    }
+
     pub async fn state(&self) -> Result<DomainState, CallError> {
         Ok(match self.host.listed(self.domid).await? {
             Some(listed) if listed.uuid != *self.uuid.as_bytes() || listed.dying => DomainState::Gone,
@@ -289,12 +300,6 @@ impl Domain {
                 .map_or(DomainState::Alive, |reason| DomainState::Down { reason }),
             None => DomainState::Gone,
         })
-    }
-
-    /// Processor time it has used, and its memory in bytes.
-    pub async fn usage(&self) -> Result<Option<(Duration, u64)>, CallError> {
-        let listed = self.host.listed(self.domid).await?;
-        Ok(listed.map(|listed| (Duration::from_nanos(listed.cpu_time_ns), listed.memory_bytes)))
     }
 
     /// Writes the guest's part of xenstore and connects its backends.

@@ -1,7 +1,7 @@
 //! Networks: of all, and of single containers.
 
 use super::Engine;
-use crate::container::Command;
+use crate::container::NetworkChange;
 use crate::error::{Error, ErrorKind};
 use crate::names;
 use crate::network::{Endpoint, EndpointConfig, NONE, Network, NetworkRequest, check_wanted, split_link};
@@ -78,12 +78,8 @@ impl Engine {
                 ),
             ));
         }
-        let connected = shared.ask(|reply| Command::Connect {
-            network: network.name.clone(),
-            config: Box::new(config),
-            reply,
-        });
-        connected.await?;
+        let change = NetworkChange::Connect(network.name.clone(), Box::new(config));
+        shared.change_networks(change).await?;
         self.cx
             .tell_network("connect", &network.id, &network.name, Some(&shared.id));
         Ok(())
@@ -104,9 +100,7 @@ impl Engine {
                 format!("container {} is not connected to network {name}", shared.id),
             ));
         }
-        shared
-            .ask(|reply| Command::Disconnect { network: name, reply })
-            .await?;
+        shared.change_networks(NetworkChange::Disconnect(name)).await?;
         if let Ok(network) = &found {
             self.cx
                 .tell_network("disconnect", &network.id, &network.name, Some(&shared.id));

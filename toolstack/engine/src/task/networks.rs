@@ -1,74 +1,54 @@
 //! A container comes to a network, or leaves one, whether it runs or not.
 
-use super::{Phase, Task};
+use super::{Task, Work};
 use crate::boot::tell_networks;
-use crate::container::{Reply, Shared};
+use crate::container::{NetworkChange, Reply, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::Guest;
 use crate::network::{Endpoint, EndpointConfig};
 use crate::plan::PlannedNic;
 use crate::session::Session;
+use crate::state::Status;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// A guest that runs, and its agent.
+type Living = (Arc<dyn Guest>, Session);
 
 /// How long a guest may take to connect an interface or to let go of one.
 const PLUG_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Task {
-    pub(super) fn connect(&mut self, network: String, config: EndpointConfig, reply: Reply<()>) {
+    pub(super) fn change_networks(&mut self, change: NetworkChange, reply: Reply<()>) {
         let (cx, shared) = (Arc::clone(&self.cx), Arc::clone(&self.shared));
-        let want = move |cx: &Context, shared: &Shared| {
-            shared.update(cx, |record| {
-                record.config.networks.insert(network.clone(), config.clone());
-            })
-        };
         let living = match self.living() {
-            Ok(None) => {
-                let _ = reply.send(want(&cx, &shared));
-                return;
-            }
+            Ok(living) => living,
             Err(error) => {
                 let _ = reply.send(Err(error));
                 return;
             }
-            Ok(Some(living)) => living,
         };
+        // Beside the task: a guest may take its time, and be stopped meanwhile.
         tokio::spawn(async move {
-            let plugged = plug(&cx, &shared, living, want).await;
-            let _ = reply.send(plugged);
+            let changed = match change {
+                NetworkChange::Connect(network, config) => join(&cx, &shared, living, network, *config).await,
+                NetworkChange::Disconnect(network) => leave(&cx, &shared, living, &network).await,
+            };
+            let _ = reply.send(changed);
         });
     }
 
-    pub(super) fn disconnect(&mut self, network: String, reply: Reply<()>) {
-        let (cx, shared) = (Arc::clone(&self.cx), Arc::clone(&self.shared));
-        match self.living() {
-            Ok(living) => {
-                tokio::spawn(async move {
-                    let left = leave(&cx, &shared, living, &network).await;
-                    let _ = reply.send(left);
-                });
-            }
-            Err(error) => {
-                let _ = reply.send(Err(error));
-            }
-        }
-    }
-
     /// The guest and its agent, if it runs.
-    fn living(&self) -> Result<Option<(Arc<dyn Guest>, Session)>, Error> {
-        match &self.phase {
-            Phase::Idle | Phase::Removed => Ok(None),
-            Phase::Up(up) => Ok(Some((Arc::clone(&up.guest), up.session.clone()))),
-            Phase::Starting { .. } | Phase::Ending { .. } => {
-                let how = if matches!(self.phase, Phase::Starting { .. }) {
-                    "starting"
-                } else {
-                    "ending"
-                };
-                Err(Error::conflict(format!("container {} is {how}", self.shared.id)))
-            }
-        }
+    fn living(&self) -> Result<Option<Living>, Error> {
+        let how = match &self.work {
+            Work::Idle(_) | Work::Visiting { .. } => return Ok(None),
+            Work::Up(_) if self.shared.with(|record| record.state.status == Status::Paused) => "paused",
+            Work::Up(up) => return Ok(Some((Arc::clone(&up.guest), up.session.clone()))),
+            Work::Starting { .. } => "starting",
+            Work::Ending { .. } => "ending",
+        };
+        Err(Error::conflict(format!("container {} is {how}", self.shared.id)))
     }
 }
 
@@ -82,25 +62,30 @@ async fn in_time(what: &str, work: impl Future<Output = Result<(), Error>>) -> R
     })
 }
 
-/// Puts an interface into a guest that runs. The record says so first, and no more when it fails.
-async fn plug(
+/// The record says so first, and no more when it fails.
+async fn join(
     cx: &Context,
     shared: &Shared,
-    (guest, session): (Arc<dyn Guest>, Session),
-    want: impl Fn(&Context, &Shared) -> Result<(), Error>,
+    living: Option<Living>,
+    network: String,
+    config: EndpointConfig,
 ) -> Result<(), Error> {
-    let before = shared.record();
-    want(cx, shared)?;
-    let back = |error: Error| {
+    shared.update(cx, |record| {
+        record.config.networks.insert(network.clone(), config);
+    })?;
+    let Some(living) = living else { return Ok(()) };
+    let plugged = plug(cx, shared, living).await;
+    if plugged.is_err() {
         shared.note(cx, |record| {
-            record.config.networks.clone_from(&before.config.networks)
+            record.config.networks.remove(&network);
         });
-        error
-    };
-    let endpoint = match cx.networks.add_endpoint(&shared.record()) {
-        Ok(endpoint) => endpoint,
-        Err(error) => return Err(back(error)),
-    };
+    }
+    plugged
+}
+
+/// Puts an interface into a guest that runs, for the network that its record has and it has not.
+async fn plug(cx: &Context, shared: &Shared, (guest, session): Living) -> Result<(), Error> {
+    let endpoint = cx.networks.add_endpoint(&shared.record())?;
     note_endpoints(cx, shared);
     let plugged = async {
         open(cx, shared, guest.domid()).await?;
@@ -111,13 +96,13 @@ async fn plug(
         .await?;
         in_time("set up", tell_networks(&session, &shared.record())).await
     };
-    if let Err(error) = plugged.await {
+    let result = plugged.await;
+    if result.is_err() {
         for error in take_out(cx, shared, guest.as_ref(), &endpoint).await {
             tracing::error!(container = %shared.id, %error, "undoing an interface");
         }
-        return Err(back(error));
     }
-    Ok(())
+    result
 }
 
 async fn open(cx: &Context, shared: &Shared, domid: u32) -> Result<(), Error> {
@@ -152,12 +137,7 @@ async fn take_out(cx: &Context, shared: &Shared, guest: &dyn Guest, endpoint: &E
     errors
 }
 
-async fn leave(
-    cx: &Context,
-    shared: &Shared,
-    living: Option<(Arc<dyn Guest>, Session)>,
-    network: &str,
-) -> Result<(), Error> {
+async fn leave(cx: &Context, shared: &Shared, living: Option<Living>, network: &str) -> Result<(), Error> {
     shared.update(cx, |record| {
         record.config.networks.remove(network);
     })?;

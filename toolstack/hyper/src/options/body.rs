@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, NetworkingConfig};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, NetworkingConfig};
 
 use super::{ContainerOptions, GuestType, publish};
 use crate::env_file::{environment, labels, pair};
@@ -71,10 +71,7 @@ impl ContainerOptions {
             stdin_once: Some(self.interactive && attached.stdin),
             env: Some(environment(&self.env_file, &self.env)?),
             cmd: filled(self.command()),
-            healthcheck: self.no_healthcheck.then(|| HealthConfig {
-                test: Some(vec!["NONE".to_owned()]),
-                ..HealthConfig::default()
-            }),
+            healthcheck: self.healthcheck()?,
             image: Some(self.image().to_owned()),
             working_dir: self.workdir.clone(),
             // Empty: the image's own is dropped and nothing takes its place.
@@ -87,6 +84,31 @@ impl ContainerOptions {
             host_config: Some(self.host_config(mode)),
             ..ContainerCreateBody::default()
         })
+    }
+
+    /// `None`: as the image says.
+    fn healthcheck(&self) -> Result<Option<HealthConfig>> {
+        let own = HealthConfig {
+            test: self
+                .health_cmd
+                .as_ref()
+                .filter(|command| !command.is_empty())
+                .map(|command| vec!["CMD-SHELL".to_owned(), command.clone()]),
+            interval: self.health_interval,
+            timeout: self.health_timeout,
+            retries: self.health_retries,
+            start_period: self.health_start_period,
+            start_interval: self.health_start_interval,
+        };
+        let asked = own != HealthConfig::default();
+        if self.no_healthcheck {
+            anyhow::ensure!(!asked, "--no-healthcheck conflicts with --health-* options");
+            return Ok(Some(HealthConfig {
+                test: Some(vec!["NONE".to_owned()]),
+                ..HealthConfig::default()
+            }));
+        }
+        Ok(asked.then_some(own))
     }
 
     fn networking(&self) -> Result<(String, Option<NetworkingConfig>)> {
@@ -112,6 +134,12 @@ impl ContainerOptions {
             publish_all_ports: Some(self.publish_all),
             dns_options: filled(&self.dns_option),
             restart_policy: self.restart.clone(),
+            log_config: (self.log_driver.is_some() || !self.log_opt.is_empty()).then(|| {
+                HostConfigLogConfig {
+                    typ: self.log_driver.clone(),
+                    config: map(self.log_opt.iter().map(|text| pair(text))),
+                }
+            }),
             auto_remove: Some(self.rm),
             container_id_file: self.cidfile.as_ref().map(|path| path.display().to_string()),
             console_size: self
@@ -199,7 +227,7 @@ mod tests {
              --tmpfs /t:size=1m --tmpfs /u --type pv --annotation a=b --stop-signal INT --stop-timeout -1 \
              --restart on-failure:2 --cap-add NET_ADMIN --cap-drop ALL --group-add g --add-host a:1.2.3.4 \
              --dns 1.1.1.1 --dns-search x --ulimit nofile=1:2 --sysctl net.x=1 --shm-size 64m --init \
-             --security-opt s --network none --no-healthcheck -p 8080:80 -P --expose 9/udp --entrypoint /e --privileged --rm img",
+             --security-opt s --log-driver journald --log-opt tag=x=y --network none --no-healthcheck -p 8080:80 -P --expose 9/udp --entrypoint /e --privileged --rm img",
         );
         let want = json!({
             "Hostname": "host", "Domainname": "d", "User": "1:2", "WorkingDir": "/w", "Env": ["A=1"],
@@ -215,13 +243,31 @@ mod tests {
             "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}, "CapAdd": ["NET_ADMIN"],
             "CapDrop": ["ALL"], "GroupAdd": ["g"], "ExtraHosts": ["a:1.2.3.4"], "Dns": ["1.1.1.1"],
             "DnsSearch": ["x"], "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
-            "Sysctls": {"net.x": "1"}, "ShmSize": 64 << 20, "Init": true, "SecurityOpt": ["s"],
+            "Sysctls": {"net.x": "1"}, "LogConfig": {"Type": "journald", "Config": {"tag": "x=y"}}, "ShmSize": 64 << 20, "Init": true, "SecurityOpt": ["s"],
             "NetworkMode": "none", "Privileged": true, "PublishAllPorts": true,
             "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]},
         });
         for (key, value) in want.as_object().unwrap() {
             assert_eq!(&body["HostConfig"][key], value, "{key}");
         }
+    }
+
+    #[test]
+    fn health_checks_follow_the_flags() {
+        let check = body(
+            "--health-cmd true --health-interval 1m30s --health-timeout 500ms --health-retries 2 \
+             --health-start-period 5s --health-start-interval 1s img",
+        );
+        assert_eq!(
+            check["Healthcheck"],
+            json!({
+                "Test": ["CMD-SHELL", "true"], "Interval": 90_000_000_000i64, "Timeout": 500_000_000,
+                "Retries": 2, "StartPeriod": 5_000_000_000i64, "StartInterval": 1_000_000_000,
+            })
+        );
+        assert_eq!(body("img")["Healthcheck"], Value::Null);
+        let both = options("--no-healthcheck --health-cmd x img").to_body(false);
+        assert!(both.unwrap_err().to_string().contains("conflicts"));
     }
 
     #[test]

@@ -76,6 +76,24 @@ pub struct ContainerOptions {
     /// Add additional groups to join
     #[arg(long, value_name = "LIST")]
     group_add: Vec<String>,
+    /// Command to run to check health
+    #[arg(long, value_name = "STRING")]
+    health_cmd: Option<String>,
+    /// Time between running the check (ms|s|m|h)
+    #[arg(long, value_name = "DURATION", value_parser = values::nanoseconds)]
+    health_interval: Option<i64>,
+    /// Consecutive failures needed to report unhealthy
+    #[arg(long, value_name = "INT", value_parser = values::retries)]
+    health_retries: Option<i64>,
+    /// Time between running the check during the start period (ms|s|m|h)
+    #[arg(long, value_name = "DURATION", value_parser = values::nanoseconds)]
+    health_start_interval: Option<i64>,
+    /// Start period for the container to initialize before starting health-retries countdown (ms|s|m|h)
+    #[arg(long, value_name = "DURATION", value_parser = values::nanoseconds)]
+    health_start_period: Option<i64>,
+    /// Maximum time to allow one check to run (ms|s|m|h)
+    #[arg(long, value_name = "DURATION", value_parser = values::nanoseconds)]
+    health_timeout: Option<i64>,
     /// Print usage
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -106,6 +124,12 @@ pub struct ContainerOptions {
     /// Container MAC address (e.g., 92:d0:c6:0a:29:33)
     #[arg(long, value_name = "STRING")]
     mac_address: Option<String>,
+    /// Logging driver for the container
+    #[arg(long, value_name = "STRING")]
+    log_driver: Option<String>,
+    /// Log driver options
+    #[arg(long, value_name = "LIST", value_parser = values::log_option)]
+    log_opt: Vec<String>,
     /// Memory limit (of the guest, with its kernel)
     #[arg(short, long, value_name = "BYTES", value_parser = parse_size)]
     memory: Option<i64>,

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 
 use anyhow::{Context, Result};
+use hyper::Method;
 
 use crate::client::Client;
 use crate::json_lines::JsonLines;
@@ -13,6 +14,9 @@ use crate::upload::Upload;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Apply Dockerfile instruction to the created image
+    #[arg(short, long, value_name = "LIST")]
+    change: Vec<String>,
     /// Set commit message for imported image
     #[arg(short, long, value_name = "STRING")]
     message: Option<String>,
@@ -34,12 +38,16 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         .query_opt("repo", args.name.as_deref())
         .query_opt("message", args.message.as_deref())
         .query_opt("platform", args.platform.as_deref());
+    let target = args
+        .change
+        .iter()
+        .fold(target, |target, change| target.query("changes", change));
     let content = match args.source.as_str() {
         _ if is_url => Upload::of(io::empty()),
         "-" => Upload::of(io::stdin()),
         path => Upload::of(File::open(path).with_context(|| format!("cannot open {path}"))?),
     };
-    let body = client.upload(target, content).await?;
+    let body = client.upload(Method::POST, target, content).await?;
     progress::show(JsonLines::new(body), Sink::Stdout).await?;
     Ok(0)
 }

@@ -1,10 +1,16 @@
 //! A file for each verb.
 
 pub mod attach;
+pub mod commit;
 pub mod completion;
+pub mod cp;
 pub mod create;
 pub mod df;
+pub mod diff;
+pub mod doctor;
+pub mod events;
 pub mod exec;
+pub mod export;
 pub mod history;
 pub mod images;
 pub mod import;
@@ -19,6 +25,7 @@ pub mod logs;
 pub mod network;
 pub mod pause;
 pub mod port;
+pub mod prune;
 pub mod prune_images;
 pub mod ps;
 pub mod pull;
@@ -31,15 +38,17 @@ pub mod run;
 pub mod save;
 pub mod search;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod tag;
+pub mod top;
 pub mod unpause;
+pub mod update;
 pub mod verify;
 pub mod version;
 pub mod wait;
 
 use std::future::Future;
-use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -88,16 +97,6 @@ where
         }
     }
     Ok(code)
-}
-
-/// Only a yes is one: no answer is none.
-fn confirmed(warning: &str) -> Result<bool> {
-    let mut stdout = io::stdout();
-    write!(stdout, "{warning}\nAre you sure you want to continue? [y/N] ")?;
-    stdout.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().take(1 << 10).read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y"))
 }
 
 /// A field of an answer that is text; empty when it is missing.

@@ -3,12 +3,11 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::confirmed;
+use super::prune::{confirmed, reclaimed, total};
 use crate::client::Client;
 use crate::options::values::{filter, filters};
 use crate::output;
 use crate::target::Target;
-use crate::units::human_size;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -41,6 +40,11 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
 }
 
 fn report(answer: &Value) -> String {
+    removed(answer) + &total(reclaimed(answer))
+}
+
+/// What went, for the reports of prunes.
+pub fn removed(answer: &Value) -> String {
     let mut out = String::new();
     let done = answer.get("ImagesDeleted").and_then(Value::as_array);
     if let Some(done) = done.filter(|done| !done.is_empty()) {
@@ -51,8 +55,7 @@ fn report(answer: &Value) -> String {
         }
         out.push('\n');
     }
-    let reclaimed = answer.get("SpaceReclaimed").and_then(Value::as_i64).unwrap_or(0);
-    out + &format!("Total reclaimed space: {}", human_size(reclaimed))
+    out
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The body of `/containers/create`. Everything may be absent or null.
 
 use crate::networks::body::{EndpointSettings, PortBinding};
+use engine::images::Healthcheck;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -35,12 +36,6 @@ pub struct Body {
     pub healthcheck: Option<Healthcheck>,
     pub host_config: Option<Host>,
     pub networking_config: Option<Networking>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Healthcheck {
-    pub test: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -10,8 +10,9 @@ use crate::networks::create::endpoint;
 use crate::networks::ports;
 use crate::request;
 use axum::http::StatusCode;
+use engine::images::Healthcheck;
 use engine::network::EndpointConfig;
-use engine::{CreateRequest, GuestType, HostConfig, RestartPolicy, Ulimit};
+use engine::{CreateRequest, GuestType, HostConfig, LogConfig, RestartPolicy, Ulimit};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -38,7 +39,7 @@ pub async fn create(call: Call) -> Answer {
 fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
     let host = body.host_config.take().unwrap_or_default();
     refused::refuse(&body, &host)?;
-    let warnings = refused::warnings(&body, &host);
+    let warnings = refused::warnings(&host);
     let image = body
         .image
         .filter(|image| !image.is_empty())
@@ -81,6 +82,7 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
         attach_stdin: body.attach_stdin.unwrap_or_default(),
         attach_stdout: body.attach_stdout.unwrap_or_default(),
         attach_stderr: body.attach_stderr.unwrap_or_default(),
+        healthcheck: body.healthcheck.map(healthcheck).transpose()?,
         host,
     };
     Ok((request, warnings))
@@ -111,6 +113,32 @@ fn networks(
         of_mode.mac = Some(mac.parse().map_err(ApiError::invalid)?);
     }
     Ok(networks)
+}
+
+/// Docker's bounds.
+fn healthcheck(check: Healthcheck) -> Result<Healthcheck, ApiError> {
+    const LEAST_NS: i64 = 1_000_000;
+    for (what, ns) in [
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
+    ] {
+        if ns != 0 && ns < LEAST_NS {
+            return Err(ApiError::invalid(format!(
+                "{what} in Healthcheck cannot be less than 1ms"
+            )));
+        }
+    }
+    if check.retries < 0 {
+        return Err(ApiError::invalid("Retries in Healthcheck cannot be negative"));
+    }
+    match check.test.first().map(String::as_str) {
+        None | Some("NONE" | "CMD" | "CMD-SHELL") => Ok(check),
+        Some(other) => Err(ApiError::invalid(format!(
+            "Unknown healthcheck type \"{other}\": it is NONE, CMD or CMD-SHELL"
+        ))),
+    }
 }
 
 fn stop_timeout(seconds: i64) -> Result<u32, ApiError> {
@@ -172,7 +200,17 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         port_bindings: ports::bindings(host.port_bindings.unwrap_or_default())?,
         publish_all_ports: host.publish_all_ports.unwrap_or_default(),
         links: host.links.unwrap_or_default(),
+        log: log_config(host.log_config),
     })
+}
+
+/// Checked by the engine, once the daemon's own is under it.
+fn log_config(log: Option<super::body::LogConfig>) -> LogConfig {
+    let log = log.unwrap_or_default();
+    LogConfig {
+        driver: log.r#type.unwrap_or_default(),
+        options: log.config.unwrap_or_default(),
+    }
 }
 
 fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
@@ -181,7 +219,7 @@ fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
         .map_err(|_| ApiError::invalid(format!("invalid {what}: {value} must not be negative")))
 }
 
-fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
+pub fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     let bytes = not_negative("Memory", Some(bytes))?;
     if bytes != 0 && bytes < MIN_MEMORY_MIB << 20 {
         return Err(ApiError::invalid(format!(
@@ -191,7 +229,7 @@ fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     Ok(bytes)
 }
 
-fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
+pub fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
     let name = policy.name.unwrap_or_default();
     let count = policy.maximum_retry_count.unwrap_or_default();
     if !["", "no", "always", "unless-stopped", "on-failure"].contains(&name.as_str()) {

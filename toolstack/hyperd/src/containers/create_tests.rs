@@ -197,15 +197,33 @@ fn what_cannot_be_done_is_refused() {
 #[test]
 fn what_has_no_effect_is_said() {
     let body = json!({
-        "Image": "x", "Healthcheck": { "Test": ["CMD", "true"] },
+        "Image": "x",
         "HostConfig": { "CpusetCpus": "0", "PidsLimit": 10, "CpuShares": 512 },
     });
     let (_, warnings) = read(body).unwrap();
-    assert_eq!(warnings.len(), 4, "{warnings:?}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(warnings.iter().any(|warning| warning.contains("pinning")));
     let none =
         json!({ "Image": "x", "Healthcheck": { "Test": ["NONE"] }, "HostConfig": { "PidsLimit": -1 } });
     assert_eq!(read(none).unwrap().1, Vec::<String>::new());
+}
+
+#[test]
+fn health_checks_have_dockers_bounds() {
+    let of = |check: Value| read(json!({ "Image": "x", "Healthcheck": check }));
+    let check = json!({ "Test": ["CMD", "true"], "Interval": 1_000_000, "Retries": 3, "Timeout": null });
+    let (request, _) = of(check).unwrap();
+    assert_eq!(request.healthcheck.unwrap().retries, 3);
+    for (check, why) in [
+        (
+            json!({ "Interval": 1 }),
+            "Interval in Healthcheck cannot be less than 1ms",
+        ),
+        (json!({ "Retries": -1 }), "cannot be negative"),
+        (json!({ "Test": ["RUN", "x"] }), "Unknown healthcheck type"),
+    ] {
+        assert!(of(check).unwrap_err().message.contains(why), "{why}");
+    }
 }
 
 #[test]

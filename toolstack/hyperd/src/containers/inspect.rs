@@ -1,13 +1,14 @@
 //! `/containers/{id}/json`.
 
 use super::create::{NEVER_KILL, annotations_of};
+use super::sizes::Sizes;
 use crate::api::Call;
 use crate::error::Answer;
 use crate::networks::{ports, settings};
 use crate::request;
 use crate::system::{RUNTIME, STORAGE_DRIVER};
 use crate::text;
-use engine::{Config, Container, HostConfig, State, Status};
+use engine::{Config, Container, Health, HostConfig, State, Status};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -16,12 +17,11 @@ const SHM_BYTES: u64 = 64 << 20;
 
 pub fn inspect(call: &Call, id: &str) -> Answer {
     let container = super::find(call, id)?;
-    let log = call.engine().log_path(&container.id);
+    let log = call.engine().log_path(&container).unwrap_or_default();
     let execs = call.engine().execs(&container.id);
     let mut value = container_json(&container, &log, &execs);
     if call.query.flag("size") {
-        value["SizeRw"] = json!(0);
-        value["SizeRootFs"] = json!(0);
+        Sizes::new(call.engine()).add_to(&mut value, &container);
     }
     Ok(request::ok_json(&value))
 }
@@ -41,7 +41,7 @@ fn container_json(container: &Container, log: &Path, execs: &[String]) -> Value 
         "HostsPath": "",
         "LogPath": log,
         "Name": format!("/{}", container.name),
-        "RestartCount": 0,
+        "RestartCount": container.state.restart_count,
         "Driver": STORAGE_DRIVER,
         "Platform": "linux",
         "MountLabel": "",
@@ -57,9 +57,9 @@ fn container_json(container: &Container, log: &Path, execs: &[String]) -> Value 
 }
 
 fn state_json(state: &State) -> Value {
-    json!({
+    let mut value = json!({
         "Status": state.status.to_string(),
-        "Running": state.status.is_up() || state.status == Status::Restarting,
+        "Running": state.status.is_running(),
         "Paused": state.status == Status::Paused,
         "Restarting": state.status == Status::Restarting,
         "OOMKilled": state.oom_killed,
@@ -71,7 +71,27 @@ fn state_json(state: &State) -> Value {
         "FinishedAt": text::moment_or_never(state.finished_at),
         // Ours: the domain of the guest.
         "DomID": state.domid,
-    })
+    });
+    if let Some(health) = &state.health {
+        value["Health"] = health_json(health);
+    }
+    value
+}
+
+fn health_json(health: &Health) -> Value {
+    let log: Vec<Value> = health
+        .log
+        .iter()
+        .map(|probe| {
+            json!({
+                "Start": text::moment(probe.start),
+                "End": text::moment(probe.end),
+                "ExitCode": probe.exit_code,
+                "Output": probe.output,
+            })
+        })
+        .collect();
+    json!({ "Status": health.status.to_string(), "FailingStreak": health.failing_streak, "Log": log })
 }
 
 /// Go writes an empty slice that was never set as null.
@@ -118,6 +138,9 @@ fn config_json(config: &Config) -> Value {
     if !config.stop_signal.is_empty() {
         value["StopSignal"] = json!(config.stop_signal);
     }
+    if let Some(check) = &config.healthcheck {
+        value["Healthcheck"] = json!(check);
+    }
     if let Some(seconds) = config.stop_timeout_seconds {
         value["StopTimeout"] = if seconds == NEVER_KILL {
             json!(-1)
@@ -141,7 +164,7 @@ fn host_json(host: &HostConfig) -> Value {
     let mut value = json!({
         "Binds": null,
         "ContainerIDFile": "",
-        "LogConfig": { "Type": "json-file", "Config": {} },
+        "LogConfig": { "Type": host.log.driver(), "Config": host.log.options },
         "NetworkMode": host.network_mode,
         "PortBindings": ports::bindings_json(&host.port_bindings),
         "RestartPolicy": {

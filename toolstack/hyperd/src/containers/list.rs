@@ -1,6 +1,7 @@
 //! `/containers/json`.
 
 use super::create::annotations_of;
+use super::sizes::Sizes;
 use crate::api::Call;
 use crate::error::{Answer, ApiError};
 use crate::filters::Filters;
@@ -8,7 +9,7 @@ use crate::networks::{ports, settings};
 use crate::request;
 use crate::text;
 use chrono::{DateTime, Utc};
-use engine::{Container, Status};
+use engine::{Container, HealthStatus, Status};
 use serde_json::{Value, json};
 
 const FILTERS: &[&str] = &[
@@ -66,10 +67,10 @@ pub fn list(call: &Call) -> Answer {
     };
     let chosen = selection.choose(engine.containers())?;
     let now = Utc::now();
-    let size = call.query.flag("size");
+    let sizes = call.query.flag("size").then(|| Sizes::new(engine));
     let list: Vec<Value> = chosen
         .iter()
-        .map(|container| container_json(container, now, size))
+        .map(|container| container_json(container, now, sizes.as_ref()))
         .collect();
     Ok(request::ok_json(&list))
 }
@@ -118,7 +119,7 @@ impl Selection {
         let is_task = self.filters.flag("is-task")?;
         let all = self.all || self.limit.is_some() || self.filters.has("status");
         let fits = |container: &Container| {
-            (all || container.state.status.is_up())
+            (all || container.state.status.is_running())
                 && is_task != Some(true)
                 && (codes.is_empty() || exited_with(container, &codes))
                 && self.fits(container)
@@ -153,9 +154,15 @@ impl Selection {
             && filters.any("publish", |port| container.state.published.iter().any(|published| {
                 same_port(&format!("{}/{}", published.host.port(), published.protocol), port)
             }))
-            && filters.any("health", |health| health == "none")
+            && filters.any("health", |wanted| wanted == health(container))
             && filters.any("isolation", |isolation| ["", "default"].contains(&isolation))
     }
+}
+
+/// As the filter names it.
+fn health(container: &Container) -> String {
+    let health = container.state.health.as_ref();
+    health.map_or_else(|| "none".to_owned(), |health| health.status.to_string())
 }
 
 fn same_port(exposed: &str, wanted: &str) -> bool {
@@ -164,7 +171,7 @@ fn same_port(exposed: &str, wanted: &str) -> bool {
 
 fn exited_with(container: &Container, codes: &[i32]) -> bool {
     let state = &container.state;
-    !state.status.is_up() && state.started_at.is_some() && codes.contains(&state.exit_code)
+    !state.status.is_running() && state.started_at.is_some() && codes.contains(&state.exit_code)
 }
 
 /// Docker's words for how a container stands.
@@ -172,7 +179,11 @@ pub fn status_text(container: &Container, now: DateTime<Utc>) -> String {
     let state = &container.state;
     let since = |at: Option<DateTime<Utc>>| text::duration(now - at.unwrap_or(now));
     match state.status {
-        Status::Running => format!("Up {}", since(state.started_at)),
+        Status::Running => match state.health.as_ref().map(|health| health.status) {
+            None => format!("Up {}", since(state.started_at)),
+            Some(HealthStatus::Starting) => format!("Up {} (health: starting)", since(state.started_at)),
+            Some(health) => format!("Up {} ({health})", since(state.started_at)),
+        },
         Status::Paused => format!("Up {} (Paused)", since(state.started_at)),
         Status::Restarting => format!(
             "Restarting ({}) {} ago",
@@ -196,7 +207,7 @@ fn command(container: &Container) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-pub fn container_json(container: &Container, now: DateTime<Utc>, size: bool) -> Value {
+pub fn container_json(container: &Container, now: DateTime<Utc>, sizes: Option<&Sizes<'_>>) -> Value {
     let config = &container.config;
     let mut value = json!({
         "Id": container.id,
@@ -216,9 +227,8 @@ pub fn container_json(container: &Container, now: DateTime<Utc>, size: bool) -> 
         "NetworkSettings": { "Networks": settings::networks_json(container) },
         "Mounts": [],
     });
-    if size {
-        value["SizeRw"] = json!(0);
-        value["SizeRootFs"] = json!(0);
+    if let Some(sizes) = sizes {
+        sizes.add_to(&mut value, container);
     }
     value
 }

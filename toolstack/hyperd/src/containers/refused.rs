@@ -53,13 +53,6 @@ pub fn refuse(body: &Body, host: &Host) -> Result<(), ApiError> {
             return Err(ApiError::invalid(what));
         }
     }
-    if let Some(kind) = host.log_config.as_ref().and_then(|log| log.r#type.as_deref())
-        && !["", "json-file"].contains(&kind)
-    {
-        return Err(ApiError::invalid(format!(
-            "logger: no log driver named '{kind}' is registered"
-        )));
-    }
     match host.runtime.as_deref() {
         None | Some("" | RUNTIME) => Ok(()),
         Some(other) => Err(ApiError::invalid(format!(
@@ -86,7 +79,7 @@ pub fn network_mode(name: &str) -> Result<&str, ApiError> {
     }
 }
 
-pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
+pub fn warnings(host: &Host) -> Vec<String> {
     let number = |value: Option<i64>| value.is_some_and(|value| value > 0);
     let text = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty());
     let blkio = some(&host.blkio_weight_device)
@@ -94,13 +87,6 @@ pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
         || some(&host.blkio_device_write_bps)
         || some(&host.blkio_device_read_iops)
         || some(&host.blkio_device_write_iops);
-    let log_options = host.log_config.as_ref().and_then(|log| log.config.as_ref());
-    let checked = |test: &Vec<String>| !matches!(test.first().map(String::as_str), None | Some("" | "NONE"));
-    let health = body
-        .healthcheck
-        .as_ref()
-        .and_then(|check| check.test.as_ref())
-        .is_some_and(checked);
     [
         (number(host.memory_reservation), "a soft limit of memory"),
         // Without an own value, clients send twice the memory or -1.
@@ -134,11 +120,6 @@ pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
         (number(host.pids_limit), "a limit of processes"),
         (text(&host.cgroup_parent), "the parent cgroup"),
         (text(&host.volume_driver), "the volume driver"),
-        (
-            log_options.is_some_and(|options| !options.is_empty()),
-            "options of the log",
-        ),
-        (health, "a health check"),
     ]
     .into_iter()
     .filter(|(asked, _)| *asked)

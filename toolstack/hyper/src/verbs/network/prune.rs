@@ -6,7 +6,8 @@ use crate::client::Client;
 use crate::options::values::{filter, filters};
 use crate::output;
 use crate::target::Target;
-use crate::verbs::{confirmed, strings};
+use crate::verbs::prune::confirmed;
+use crate::verbs::strings;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
