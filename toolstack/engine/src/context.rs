@@ -61,7 +61,7 @@ impl Context {
             ("type".to_owned(), "bridge".to_owned()),
         ]);
         attributes.extend(container.map(|id| ("container".to_owned(), id.to_owned())));
-        self.events.send(Event {
+        self.events.send(crate::Event {
             kind: "network".into(),
             action: action.to_owned(),
             id: id.to_owned(),
