@@ -326,3 +326,7 @@ impl Networks {
         self.inner().guests.remove(id);
     }
 }
+
+#[cfg(test)]
+#[path = "attach_tests.rs"]
+mod tests;
