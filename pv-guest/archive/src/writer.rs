@@ -83,9 +83,11 @@ impl<W: Write> Writer<W> {
             bytes: 0,
             xattrs: Vec::new(),
         };
-        let first = self.links.get(&stat.inode).cloned();
-        // Else written under its first name, unless it turns out to be gone.
-        if let Some(first) = first.filter(|_| !stat.is_directory() && stat.links > 1) {
+        // The first name of a file has its bytes, the others are links to it.
+        if !stat.is_directory()
+            && stat.links > 1
+            && let Some(first) = self.links.get(&stat.inode).cloned()
+        {
             entry.kind = tar::EntryType::Link;
             entry.link = &first;
             self.head(&entry)?;

@@ -97,10 +97,17 @@ async fn boot_attached(
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
-    let (booted, operation) = build(cx, shared, &plan, cancel, async |guest| {
-        begin(cx, shared, guest, &plan).await
-    })
-    .await?;
+    let (guest, operation) = build(cx, shared, &plan).await?;
+    let start = begin(cx, shared, Arc::clone(&guest), &plan);
+    let booted = started(cx, shared, guest.as_ref(), operation, cancel, start).await?;
+    for endpoint in &record.state.endpoints {
+        cx.tell_network(
+            "connect",
+            &endpoint.network_id,
+            &endpoint.network,
+            Some(&shared.id),
+        );
+    }
     Ok(Booted {
         operation: Some(operation),
         ..booted
@@ -115,15 +122,9 @@ pub fn forget(cx: &Context, shared: &Shared, operation: Entry) {
     });
 }
 
-/// Builds a guest, starts it, and does what there is to begin with. Nothing is left of it on failure; else the operation is to
+/// Builds a guest that the record knows from before it is there. Nothing is left of it on failure; else the operation is to
 /// be ended by whoever asked.
-pub async fn build<T>(
-    cx: &Arc<Context>,
-    shared: &Arc<Shared>,
-    plan: &Plan,
-    cancel: &CancellationToken,
-    begin: impl AsyncFnOnce(Arc<dyn Guest>) -> Result<T, Error>,
-) -> Result<(T, Entry), Error> {
+pub async fn build(cx: &Context, shared: &Shared, plan: &Plan) -> Result<(Arc<dyn Guest>, Entry), Error> {
     // Whoever finds this record later knows what to look for.
     let operation = shared.update_and(
         cx,
@@ -136,39 +137,45 @@ pub async fn build<T>(
         },
     )?;
     fault::point("start.begun");
-    let guest = cx
-        .hypervisor
-        .build(plan)
-        .await
-        .inspect_err(|_| forget(cx, shared, operation))?;
+    let built = cx.hypervisor.build(plan).await;
+    let guest = built.inspect_err(|_| forget(cx, shared, operation))?;
     let domid = guest.domid();
     shared.note(cx, |record| record.state.domid = Some(domid));
     fault::point("start.built");
-    let started = async {
-        if !plan.nics.is_empty() {
-            let interfaces = (0..plan.nics.len() as u32).map(|index| cx.hypervisor.interface(domid, index));
-            cx.networks.open_guest(&shared.id, interfaces.collect()).await?;
-            for endpoint in shared.with(|record| record.state.endpoints.clone()) {
-                cx.tell_network(
-                    "connect",
-                    &endpoint.network_id,
-                    &endpoint.network,
-                    Some(&shared.id),
-                );
-            }
-        }
+    Ok((guest, operation))
+}
+
+/// Lets a guest run, and does what there is to begin with. Nothing is left of it on failure.
+pub async fn started<T>(
+    cx: &Context,
+    shared: &Shared,
+    guest: &dyn Guest,
+    operation: Entry,
+    cancel: &CancellationToken,
+    begin: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let start = async {
+        open_networks(cx, shared, guest.domid()).await?;
         guest.unpause().await?;
-        begin(Arc::clone(&guest)).await
+        begin.await
     };
-    match watched(cx, guest.as_ref(), cancel, started).await {
-        Ok(begun) => Ok((begun, operation)),
+    match watched(cx, guest, cancel, start).await {
+        Ok(begun) => Ok(begun),
         Err(error) => {
-            tracing::debug!(container = %plan.name, domid, %error, "start failed");
-            report(&plan.name, guest.destroy().await);
+            let (name, domid) = (shared.with(|record| record.name.clone()), guest.domid());
+            tracing::debug!(container = %name, domid, %error, "start failed");
+            report(&name, guest.destroy().await);
             forget(cx, shared, operation);
             Err(error)
         }
     }
+}
+
+/// Lets a guest speak on the networks that it has, if any.
+pub async fn open_networks(cx: &Context, shared: &Shared, domid: u32) -> Result<(), Error> {
+    let indexes = cx.networks.indexes(&shared.id);
+    let interfaces = indexes.iter().map(|index| cx.hypervisor.interface(domid, *index));
+    cx.networks.open_guest(&shared.id, interfaces.collect()).await
 }
 
 /// A start that ends when the guest does, when it takes too long, or when nobody wants it any more.

@@ -134,11 +134,9 @@ async fn open(cx: &Arc<Context>, shared: &Arc<Shared>, cancel: &CancellationToke
     let mut plan = cx.full_plan(&shared.record(), Uuid::new_v4()).await?;
     plan.memory_mib = MEMORY_MIB;
     plan.vcpus = 1;
-    let ((guest, session, events), operation) = boot::build(cx, shared, &plan, cancel, async |guest| {
-        let (session, events) = boot::connect(guest.as_ref(), &plan).await?;
-        Ok((guest, session, events))
-    })
-    .await?;
+    let (guest, operation) = boot::build(cx, shared, &plan).await?;
+    let connect = boot::connect(guest.as_ref(), &plan);
+    let (session, events) = boot::started(cx, shared, guest.as_ref(), operation, cancel, connect).await?;
     Ok(Visit {
         guest,
         session,

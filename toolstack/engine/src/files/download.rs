@@ -56,7 +56,7 @@ impl Download {
             };
             tokio::select! {
                 biased;
-                bytes = self.output.next(), if self.vouched.is_none() => match bytes {
+                bytes = self.output.next() => match bytes {
                     Some(bytes) => return Some(Ok(self.take(bytes))),
                     None => {
                         let reply = answer.await;

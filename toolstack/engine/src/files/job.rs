@@ -24,6 +24,7 @@ pub struct Job {
 }
 
 /// How sending to a job went.
+#[derive(Debug)]
 pub struct Sent {
     pub reply: Result<ReplyBody, RequestError>,
     /// All that there was, when it was sent.

@@ -277,13 +277,16 @@ impl Machine {
 
     /// Whether a request has to wait for the present phase to end.
     fn waits(&self, request: &Request) -> bool {
-        match (self.phase, request) {
-            (Phase::Erasing, _) => true,
-            (Phase::Ending, Request::Start | Request::Remove { force: false }) => true,
-            (Phase::Starting { .. } | Phase::Ending, Request::Files) => true,
-            (Phase::Visiting, Request::Start | Request::Restart { .. } | Request::Remove { .. }) => true,
-            _ => false,
-        }
+        matches!(
+            (self.phase, request),
+            (Phase::Erasing, _)
+                | (Phase::Ending, Request::Start | Request::Remove { force: false })
+                | (Phase::Starting { .. } | Phase::Ending, Request::Files)
+                | (
+                    Phase::Visiting,
+                    Request::Start | Request::Restart { .. } | Request::Remove { .. }
+                )
+        )
     }
 
     fn serve(&mut self, ticket: Ticket, request: Request, actions: &mut Actions) {
@@ -338,7 +341,9 @@ impl Machine {
                 return self.end(signal, timeout, actions);
             }
 
-            (Phase::Idle | Phase::Visiting | Phase::Ending, Request::Kill { .. }) => refuse(No::NotRunning),
+            (Phase::Idle | Phase::Visiting | Phase::Ending | Phase::Erasing, Request::Kill { .. }) => {
+                refuse(No::NotRunning)
+            }
             (Phase::Starting { .. }, Request::Kill { ends: false, .. }) => refuse(No::NotRunning),
             (Phase::Starting { .. }, Request::Kill { signal, .. }) => {
                 self.want_end(actions);

@@ -1,7 +1,7 @@
 //! A container comes to a network, or leaves one, whether it runs or not.
 
 use super::{Task, Work};
-use crate::boot::tell_networks;
+use crate::boot::{open_networks, tell_networks};
 use crate::container::{NetworkChange, Reply, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
@@ -88,7 +88,7 @@ async fn plug(cx: &Context, shared: &Shared, (guest, session): Living) -> Result
     let endpoint = cx.networks.add_endpoint(&shared.record())?;
     note_endpoints(cx, shared);
     let plugged = async {
-        open(cx, shared, guest.domid()).await?;
+        open_networks(cx, shared, guest.domid()).await?;
         in_time(
             "connect",
             guest.plug_nic(endpoint.index, &PlannedNic::from(&endpoint)),
@@ -103,14 +103,6 @@ async fn plug(cx: &Context, shared: &Shared, (guest, session): Living) -> Result
         }
     }
     result
-}
-
-async fn open(cx: &Context, shared: &Shared, domid: u32) -> Result<(), Error> {
-    let indexes = cx.networks.indexes(&shared.id);
-    let interfaces = indexes
-        .into_iter()
-        .map(|index| cx.hypervisor.interface(domid, index));
-    cx.networks.open_guest(&shared.id, interfaces.collect()).await
 }
 
 fn note_endpoints(cx: &Context, shared: &Shared) {

@@ -151,7 +151,7 @@ async fn to(client: &Client, args: &Args, container: &str, source: &str, destina
     let target = archive_of(container, &String::from_utf8_lossy(&directory))
         .query("noOverwriteDirNonDir", "true")
         .flag("copyUIDGID", args.archive);
-    client.upload(Method::PUT, target, content).await?;
+    drop(client.upload(Method::PUT, target, content).await?);
     if source != "-" && !args.is_quiet() {
         let shown = String::from_utf8_lossy(&end.path);
         copied(counted.load(Ordering::Relaxed), &format!("{container}:{shown}"));
