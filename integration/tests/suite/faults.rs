@@ -76,23 +76,23 @@ fn exec_outlives_hyperd(dom0: &Dom0<'_>) {
     dom0.spawn(&["exec", "box", "sh", "-c", "echo on; exec sleep 1000000"])
         .expect("on\n");
     let ids = dom0.inspect("box", "{{join .ExecIDs \" \"}}");
-    let state = |wanted: &str| {
+    let count = |wanted: &str| {
         dom0.sh(&format!(
-            "for id in {ids}; do curl -sf --unix-socket /run/hyper/hyperd.sock http://x/exec/$id/json; done | grep -c '{wanted}' || true"
+            "for id in {ids}; do curl -sf --unix-socket /run/hyper/hyperd.sock http://x/exec/$id/json; done | grep -o '{wanted}' | wc -l"
         ))
         .ok()
         .text()
     };
     dom0.sh("systemctl kill -s KILL hyperd; systemctl stop hyperd; systemctl start hyperd")
         .ok();
-    assert_eq!(state("\"Running\":true.*\"Running\":true"), "1", "both run");
+    assert_eq!(count("\"Running\":true"), "2");
     // One ends while a daemon looks on, one while none does, with a code that is told later all the same.
     dom0.sh("hyper exec box touch /tmp/end; systemctl stop hyperd; systemctl start hyperd")
         .ok();
     dom0.sh("hyper exec box true").ok();
-    assert_eq!(state("\"ExitCode\":7"), "1");
+    assert_eq!(count("\"ExitCode\":7"), "1");
     dom0.hyper(&["stop", "-t", "0", "box"]).ok();
-    assert_eq!(state("\"ExitCode\":137"), "1");
+    assert_eq!(count("\"ExitCode\":137"), "1");
     dom0.hyper(&["rm", "box"]).ok();
 }
 
@@ -120,7 +120,7 @@ fn out_of_memory(dom0: &Dom0<'_>) {
     );
     dom0.hyper(&["logs", "--console", "fat"])
         .ok()
-        .out_has("Out of memory");
+        .out_has("Killed process");
     dom0.hyper(&["rm", "fat"]).ok();
 }
 

@@ -1,13 +1,19 @@
 //! Health checks.
 
-use super::support::{BUSYBOX, Dom0, Test, pv};
+use super::support::{BUSYBOX, Dom0, Running, Test, pv};
 
 pub const TESTS: &[Test] = &[pv("health::checks", checks)];
 
+/// What is told of a container's health, from the beginning.
+fn events_of(dom0: &Dom0<'_>, name: &str) -> Running {
+    dom0.spawn_sh(&format!(
+        "DOCKER_HOST=unix:///run/hyper/hyperd.sock exec docker events --since 1h \
+         --filter container={name} --filter event=health_status --format '{{{{.Action}}}}'"
+    ))
+}
+
 fn checks(dom0: &Dom0<'_>) {
-    let mut events = dom0.spawn_sh(
-        "DOCKER_HOST=unix:///run/hyper/hyperd.sock exec docker events --filter event=health_status --format '{{.Action}}'",
-    );
+    let mut events = events_of(dom0, "sick");
     dom0.detached(
         "sick",
         &[
@@ -34,9 +40,7 @@ fn checks(dom0: &Dom0<'_>) {
     // What was found before outlives the daemon, and the checks go on.
     dom0.sh("systemctl restart hyperd").ok();
     assert_eq!(dom0.inspect("sick", "{{.State.Health.Status}}"), "healthy");
-    let mut events = dom0.spawn_sh(
-        "DOCKER_HOST=unix:///run/hyper/hyperd.sock exec docker events --filter event=health_status --format '{{.Action}}'",
-    );
+    let mut events = events_of(dom0, "sick");
     dom0.exec("sick", &["rm", "/tmp/ok"]).ok();
     events.expect("health_status: unhealthy\n");
     dom0.hyper(&["ps", "-f", "health=unhealthy"])
@@ -46,9 +50,7 @@ fn checks(dom0: &Dom0<'_>) {
     assert!(log.contains("looked") && log.contains("\"ExitCode\":1"), "{log}");
     dom0.remove("sick");
 
-    let mut events = dom0.spawn_sh(
-        "DOCKER_HOST=unix:///run/hyper/hyperd.sock exec docker events --filter event=health_status --format '{{.Action}}'",
-    );
+    let mut events = events_of(dom0, "slow");
     dom0.detached(
         "slow",
         &[

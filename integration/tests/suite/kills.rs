@@ -104,13 +104,16 @@ main() {
         esac
         eval "hyper $what" > /dev/null 2>&1 & command=$!
         # Somewhere in the first three seconds.
-        sleep "$((RANDOM % 3)).$((RANDOM % 1000 + 1000))"
+        sleep "$((RANDOM % 3)).$((RANDOM % 900 + 100))"
         systemctl kill -s KILL hyperd 2> /dev/null
         wait $command; code=$?
         up
         hyper version > /dev/null || fail "hyperd does not answer"
-        # What is being started again or taken over is settled when it answers this.
-        hyper rename c c2 2> /dev/null && hyper rename c2 c
+        # One that was not acknowledged may be on its way still: asked for again, it is done when it answers.
+        case $code/$what in
+            0/*) ;;
+            */stop* | */restart*) eval "hyper $what" > /dev/null || fail "not even the second time"; code=0 ;;
+        esac
         after=$(status c)
         case $what in
             exec*) [ $code = 0 ] && fail "exit code 0" ; [ "$after" = running ] || fail "it is $after" ;;
@@ -120,7 +123,7 @@ main() {
                    case $after in
                        "$before" | "$wanted" | created | exited) ;;
                        none) case $what in rm*) ;; create*) ;; *) fail "it is gone" ;; esac ;;
-                       running) case $what in rm* | stop* | start* | restart*) ;; *) fail "it is running" ;; esac ;;
+                       running) case $what in rm* | start*) ;; *) fail "it is running" ;; esac ;;
                        *) fail "it is $after" ;;
                    esac
                fi ;;

@@ -86,7 +86,7 @@ pub struct Shared {
     commands: mpsc::UnboundedSender<Asked>,
     /// Of the run that is on, or else of the next.
     hub: Mutex<Arc<Hub>>,
-    session: Mutex<Option<Session>>,
+    session: watch::Sender<Option<Session>>,
     pub life: watch::Sender<Life>,
     log: Mutex<watch::Sender<Progress>>,
     console: Mutex<watch::Sender<Progress>>,
@@ -120,7 +120,7 @@ impl Shared {
             hub: Mutex::new(new_hub(&record)),
             record: Mutex::new(record),
             commands,
-            session: Mutex::new(None),
+            session: watch::Sender::new(None),
             life: watch::Sender::default(),
             log: Mutex::new(ended()),
             console: Mutex::new(ended()),
@@ -215,11 +215,24 @@ impl Shared {
     }
 
     pub fn session(&self) -> Option<Session> {
-        lock(&self.session).clone()
+        self.session.borrow().clone()
     }
 
+    /// The same, once a guest that runs has been taken over; `None` when it does not run.
+    pub async fn session_soon(&self) -> Option<Session> {
+        let mut session = self.session.subscribe();
+        loop {
+            let now = session.borrow_and_update().clone();
+            if now.is_some() || !self.with(|record| record.state.status.is_up()) {
+                return now;
+            }
+            session.changed().await.ok()?;
+        }
+    }
+
+    /// Told anew with each end of a run, for those who wait.
     pub fn set_session(&self, session: Option<Session>) {
-        *lock(&self.session) = session;
+        self.session.send_replace(session);
     }
 
     pub fn log_progress(&self) -> watch::Receiver<Progress> {

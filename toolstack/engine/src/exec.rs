@@ -352,7 +352,7 @@ pub async fn start(
     id: &str,
     size: Option<WindowSize>,
 ) -> Result<Attachment, Error> {
-    let session = shared.session().ok_or_else(|| not_running(shared))?;
+    let session = shared.session_soon().await.ok_or_else(|| not_running(shared))?;
     let (spec, process, hub) = {
         let mut entries = shared.execs.entries();
         let entry = entries.get_mut(id).ok_or_else(|| unknown(id))?;

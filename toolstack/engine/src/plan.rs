@@ -147,7 +147,10 @@ impl Plan {
             guest_type,
             memory_mib: memory_mib(config, defaults.memory_mib),
             vcpus: vcpus(config, defaults.host.cpus)?,
-            cmdline: format!("console=hvc0 {}", defaults.cmdline).trim_end().to_owned(),
+            // A panic is told to Xen as a crash, not as a restart.
+            cmdline: format!("console=hvc0 xen_legacy_crash {}", defaults.cmdline)
+                .trim_end()
+                .to_owned(),
             container: container_spec(container, &disks),
             disks,
             nics: container.state.endpoints.iter().map(PlannedNic::from).collect(),

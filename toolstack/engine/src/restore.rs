@@ -72,7 +72,10 @@ fn conclude(cx: &Arc<Context>, entry: Entry, operation: &Operation) -> Result<()
             if let Err(error) = shared.ask(again).await {
                 tracing::error!(container = %shared.id, %error, "a restart that was cut off");
             }
-            if let Err(error) = cx.records.finish(entry) {
+            // A daemon that ends leaves it to the next.
+            if !cx.closing.is_cancelled()
+                && let Err(error) = cx.records.finish(entry)
+            {
                 tracing::error!(%error, "the end of a restart is not recorded");
             }
         });

@@ -240,8 +240,10 @@ impl Engine {
             container: shared.id.clone(),
         })?;
         let restarted = self.ask(&shared, Command::Restart { signal, timeout }).await;
-        // One that cannot be written is done once more at the next start.
-        let _ = self.cx.records.finish(operation);
+        // One that cannot be written is done once more at the next start, as is one that this daemon has no time for.
+        if !self.cx.closing.is_cancelled() {
+            let _ = self.cx.records.finish(operation);
+        }
         restarted?;
         shared.tell(&self.cx, "restart", &[]);
         Ok(())

@@ -146,6 +146,7 @@ impl Task {
                 health.status = HealthStatus::Unhealthy;
             }
         });
+        self.shared.set_session(None);
         self.shared.execs.end_all(&self.cx, &self.shared);
         let hub = self.shared.renew_hub();
         tokio::spawn(async move { close(&hub, pumps).await });

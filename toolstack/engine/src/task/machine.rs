@@ -282,6 +282,11 @@ impl Machine {
             (Phase::Erasing, _)
                 | (Phase::Ending, Request::Start | Request::Remove { force: false })
                 | (Phase::Starting { .. } | Phase::Ending, Request::Files)
+                // It runs: what is asked of it is asked when it can be reached.
+                | (
+                    Phase::Starting { adopting: true, .. },
+                    Request::Pause | Request::Unpause | Request::Kill { ends: false, .. }
+                )
                 | (
                     Phase::Visiting,
                     Request::Start | Request::Restart { .. } | Request::Remove { .. }
@@ -469,6 +474,7 @@ impl Machine {
                 actions.push(Action::End { clean: false });
                 self.phase = Phase::Ending;
             }
+            Phase::Starting { adopting: true, .. } => actions.push(Action::CancelBoot),
             _ => self.end(SIGKILL, None, actions),
         }
     }
