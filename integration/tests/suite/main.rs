@@ -19,6 +19,7 @@ mod image;
 mod kills;
 mod lifecycle;
 mod logs;
+mod network;
 mod overlay;
 mod push;
 mod restart;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
         stdio::TESTS,
         tty::TESTS,
         lifecycle::TESTS,
+        network::TESTS,
         logs::TESTS,
         events::TESTS,
         usage::TESTS,

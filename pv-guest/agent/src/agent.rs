@@ -7,6 +7,7 @@ use crate::files::Jobs;
 use crate::guest;
 use crate::kmsg;
 use crate::link::Link;
+use crate::network;
 use crate::oom;
 use crate::process::{self, Namespaces, set_nonblocking};
 use crate::processes;
@@ -15,8 +16,8 @@ use crate::sys;
 use guest_protocol::control::{Decoder, encode};
 use guest_protocol::files::FileJob;
 use guest_protocol::message::{
-    ContainerSpec, ErrorKind, Event, ExitStatus, GuestState, ProcessId, ProcessSpec, ProcessState, ReplyBody,
-    RequestBody, StreamId, StreamState, VERSION, WindowSize,
+    ContainerSpec, ErrorKind, Event, ExitStatus, GuestState, NetworkSpec, ProcessId, ProcessSpec,
+    ProcessState, ReplyBody, RequestBody, StreamId, StreamState, VERSION, WindowSize,
 };
 use guest_protocol::mux::{Incoming, MAX_STREAMS, Mux, Violation};
 use guest_protocol::ring::{self, Consumer, Producer, Side};
@@ -240,6 +241,7 @@ impl Agent {
             RequestBody::Signal { process, signal } => self.signal(process, signal)?,
             RequestBody::Resize { process, size } => self.resize(process, size)?,
             RequestBody::Forget { process } => self.forget(process),
+            RequestBody::Network { network } => self.network(&network)?,
             RequestBody::KernelLog { stream } => {
                 let known = self.kernel_log.as_ref().map(|(stream, _)| *stream);
                 if stream == 0 || (self.mux.is_open(stream) && known != Some(stream)) {
@@ -289,6 +291,14 @@ impl Agent {
             }
         }
         Ok(ReplyBody::Done)
+    }
+
+    fn network(&mut self, spec: &NetworkSpec) -> Result<(), Failure> {
+        network::apply(spec)?;
+        match self.containers.get_mut(&spec.container) {
+            Some(running) => running.container.replace_files(&spec.files),
+            None => Ok(()),
+        }
     }
 
     fn create(&mut self, spec: ContainerSpec) -> Result<(), Failure> {

@@ -353,6 +353,19 @@ impl Container {
         mounts.collect()
     }
 
+    /// Gives files of ours new content where they are, so that processes that run see it.
+    pub fn replace_files(&mut self, files: &[FileSpec]) -> Result<(), Failure> {
+        for file in files {
+            let Some(index) = self.spec.files.iter().position(|known| known.path == file.path) else {
+                continue;
+            };
+            let source = self.home.join("files").join(index.to_string());
+            fs::write(&source, &file.content).context(format_args!("write {}", file.path))?;
+            self.spec.files[index].content.clone_from(&file.content);
+        }
+        Ok(())
+    }
+
     fn pivot(&self, root: &Path) -> Result<(), Failure> {
         std::env::set_current_dir(root).context("chdir to root")?;
         // With both names the same the old root is stacked below the new one and can be taken off.

@@ -18,6 +18,8 @@ pub mod kmsg;
 mod limits;
 pub mod link;
 mod mounts;
+mod netlink;
+mod network;
 mod oom;
 mod process;
 mod processes;

@@ -5,6 +5,7 @@
 
 use crate::files::{FileJob, PathStat};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Version of the link that this code speaks; the agent publishes it, the engine refuses another major.
 pub const VERSION: u32 = 1;
@@ -43,6 +44,9 @@ pub enum RequestBody {
     Resize { process: ProcessId, size: WindowSize },
     /// The engine has recorded the exit of this process; the agent may forget it.
     Forget { process: ProcessId },
+    /// The guest's interfaces as they are to be, and files of a container that follow from them. Sent before the container
+    /// is created, and again whenever an interface came or went.
+    Network { network: Box<NetworkSpec> },
     /// Kernel messages from now on (and those so far) go to this stream as text.
     KernelLog { stream: StreamId },
     /// Does something with a container's files. The reply is [`ReplyBody::PathStat`] or [`ReplyBody::Transferred`].
@@ -258,6 +262,39 @@ pub struct ContainerSpec {
     pub privileged: bool,
     /// The first process is reaped and signalled by a small init of the agent's (`docker run --init`).
     pub init: bool,
+}
+
+/// The network of a guest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkSpec {
+    /// The first that has a gateway of a family gives the way to everywhere else.
+    pub interfaces: Vec<InterfaceSpec>,
+    /// The container whose files change; none does when empty.
+    pub container: String,
+    /// Of those that its [`ContainerSpec::files`] name; others are left as they are.
+    pub files: Vec<FileSpec>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InterfaceSpec {
+    /// What it is found by: `02:…`, lower case.
+    pub mac: String,
+    /// What it is to be called.
+    pub name: String,
+    /// The kernel's default when 0.
+    pub mtu: u32,
+    pub addresses: Vec<AddressSpec>,
+    /// At most one of each family.
+    pub gateways: Vec<IpAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AddressSpec {
+    pub address: IpAddr,
+    /// Of the subnet that is on the link.
+    pub prefix_len: u8,
 }
 
 /// overlayfs of a read-only EROFS disk under a writable ext4 disk.

@@ -7,12 +7,13 @@ use crate::error::{Error, ErrorKind};
 use crate::fault;
 use crate::hypervisor::{Ended, Guest};
 use crate::log::{self, LogWriter, Run};
-use crate::plan::{FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
+use crate::network::{Attachment, guest};
+use crate::plan::{self, FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
 use crate::records::{Entry, Operation};
 use crate::session::{Session, SessionEvent, Tap, refused};
-use crate::state::Status;
+use crate::state::{Container, Status};
 use crate::stdio::{Source, pump_input};
-use guest_protocol::message::{ExitStatus, GuestState, ProcessId, ReplyBody, RequestBody};
+use guest_protocol::message::{ExitStatus, GuestState, NetworkSpec, ProcessId, ReplyBody, RequestBody};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
@@ -46,7 +47,48 @@ pub struct Booted {
 
 /// Builds a container's guest and starts its process in it. Nothing is left of the guest on failure.
 pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationToken) -> Result<Booted, Error> {
+    let attachment = cx.networks.attach(&shared.record())?;
+    let result = boot_attached(&cx, &shared, &cancel, attachment).await;
+    if result.is_err() {
+        leave_networks(&cx, &shared).await;
+    }
+    result
+}
+
+/// What a container had of its networks is free again.
+pub async fn leave_networks(cx: &Context, shared: &Shared) {
+    cx.networks.detach(&shared.id).await;
+    let endpoints = shared.with(|record| record.state.endpoints.clone());
+    for endpoint in &endpoints {
+        cx.tell_network(
+            "disconnect",
+            &endpoint.network_id,
+            &endpoint.network,
+            Some(&shared.id),
+        );
+    }
+    if !endpoints.is_empty() {
+        shared.note(cx, |record| {
+            record.state.endpoints.clear();
+            record.state.published.clear();
+        });
+    }
+}
+
+async fn boot_attached(
+    cx: &Arc<Context>,
+    shared: &Arc<Shared>,
+    cancel: &CancellationToken,
+    attachment: Attachment,
+) -> Result<Booted, Error> {
     let uuid = Uuid::new_v4();
+    if !attachment.endpoints.is_empty() {
+        // Before anything of them is seen: whoever finds this record later takes them back.
+        shared.update(cx, |record| {
+            record.state.endpoints = attachment.endpoints;
+            record.state.published = attachment.published;
+        })?;
+    }
     let record = shared.record();
     let mut plan = cx.full_plan(&record, uuid).await?;
     if let Some(size) = &mut plan.process.tty {
@@ -55,9 +97,17 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
-    let (guest, operation) = build(&cx, &shared, &plan).await?;
-    let start = begin(&cx, &shared, Arc::clone(&guest), &plan);
-    let booted = started(&cx, &shared, guest.as_ref(), operation, &cancel, start).await?;
+    let (guest, operation) = build(cx, shared, &plan).await?;
+    let start = begin(cx, shared, Arc::clone(&guest), &plan);
+    let booted = started(cx, shared, guest.as_ref(), operation, cancel, start).await?;
+    for endpoint in &record.state.endpoints {
+        cx.tell_network(
+            "connect",
+            &endpoint.network_id,
+            &endpoint.network,
+            Some(&shared.id),
+        );
+    }
     Ok(Booted {
         operation: Some(operation),
         ..booted
@@ -105,6 +155,7 @@ pub async fn started<T>(
     begin: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let start = async {
+        open_networks(cx, shared, guest.domid()).await?;
         guest.unpause().await?;
         begin.await
     };
@@ -118,6 +169,13 @@ pub async fn started<T>(
             Err(error)
         }
     }
+}
+
+/// Lets a guest speak on the networks that it has, if any.
+pub async fn open_networks(cx: &Context, shared: &Shared, domid: u32) -> Result<(), Error> {
+    let indexes = cx.networks.indexes(&shared.id);
+    let interfaces = indexes.iter().map(|index| cx.hypervisor.interface(domid, *index));
+    cx.networks.open_guest(&shared.id, interfaces.collect()).await
 }
 
 /// A start that ends when the guest does, when it takes too long, or when nobody wants it any more.
@@ -154,6 +212,13 @@ pub async fn connect(
     let (session, events) = Session::open(guest.link().await?);
     session.hello().await.map_err(|error| guest_error(&error))?;
     session.settled();
+    if !plan.interfaces.is_empty() {
+        let network = NetworkSpec {
+            interfaces: plan.interfaces.clone(),
+            ..NetworkSpec::default()
+        };
+        tell(&session, network).await?;
+    }
     session
         .request(RequestBody::Create {
             container: Box::new(plan.container.clone()),
@@ -198,6 +263,22 @@ async fn begin(
         exited: None,
         operation: None,
     })
+}
+
+async fn tell(session: &Session, network: NetworkSpec) -> Result<(), Error> {
+    let network = Box::new(network);
+    let told = session.request(RequestBody::Network { network }).await;
+    told.map(drop).map_err(|error| guest_error(&error))
+}
+
+/// Tells a guest that runs of its networks as they are now.
+pub async fn tell_networks(session: &Session, record: &Container) -> Result<(), Error> {
+    let network = NetworkSpec {
+        interfaces: guest::interfaces(&record.state.endpoints),
+        container: record.id.clone(),
+        files: plan::network_files(record),
+    };
+    tell(session, network).await
 }
 
 /// Writes a stream to the log.

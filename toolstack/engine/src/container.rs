@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exec::Execs;
 use crate::log::Progress;
+use crate::network::EndpointConfig;
 use crate::records::{Change, Entry};
 use crate::session::Session;
 use crate::state::Container;
@@ -61,9 +62,18 @@ pub enum Command {
     },
 }
 
+/// Networks are named by their names.
+#[derive(Debug)]
+pub enum NetworkChange {
+    Connect(String, Box<EndpointConfig>),
+    Disconnect(String),
+}
+
 /// What comes to a container's task.
 pub enum Asked {
     Change(Command, Reply),
+    /// It is to be on a network, or no longer.
+    Network(NetworkChange, Reply<()>),
     /// Somebody wants something of its files.
     Files(Reply<Lease>),
 }
@@ -176,6 +186,10 @@ impl Shared {
     /// `false`: it was so already.
     pub async fn ask(&self, command: Command) -> Result<bool, Error> {
         self.answer(|reply| Asked::Change(command, reply)).await
+    }
+
+    pub async fn change_networks(&self, change: NetworkChange) -> Result<(), Error> {
+        self.answer(|reply| Asked::Network(change, reply)).await
     }
 
     /// Access to its files.

@@ -4,11 +4,13 @@ use crate::container::Shared;
 use crate::engine::{EngineConfig, Events, Settings};
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
+use crate::network::Networks;
 use crate::plan::{Defaults, Plan};
 use crate::published::Publisher;
 use crate::records::Records;
 use crate::state::Container;
 use crate::unwritten::Unwritten;
+use chrono::Utc;
 use images::{RootDisk, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,6 +22,7 @@ pub struct Context {
     pub hypervisor: Box<dyn Hypervisor>,
     pub images: Arc<Store>,
     pub records: Records,
+    pub networks: Networks,
     pub unwritten: Unwritten,
     /// Says how the containers stand, for everyone on the host.
     pub publisher: Publisher,
@@ -49,6 +52,22 @@ impl Context {
     /// Holds a container's disk and logs.
     pub fn container_folder(&self, id: &str) -> PathBuf {
         self.config.state_dir.join("containers").join(id)
+    }
+
+    /// Tells everyone of something that happened to a network.
+    pub fn tell_network(&self, action: &str, id: &str, name: &str, container: Option<&str>) {
+        let mut attributes = BTreeMap::from([
+            ("name".to_owned(), name.to_owned()),
+            ("type".to_owned(), "bridge".to_owned()),
+        ]);
+        attributes.extend(container.map(|id| ("container".to_owned(), id.to_owned())));
+        self.events.send(crate::Event {
+            kind: "network".into(),
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes,
+            at: Utc::now(),
+        });
     }
 
     pub fn plan(&self, record: &Container, uuid: Uuid, root: &RootDisk) -> Result<Plan, Error> {

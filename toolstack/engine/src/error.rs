@@ -9,6 +9,8 @@ pub enum ErrorKind {
     NotFound,
     /// The request contradicts itself or what is possible.
     Invalid,
+    /// It is not to be done, whoever asks.
+    Forbidden,
     /// A registry does not take the credentials.
     Unauthorized,
     /// It may not be changed.

@@ -1,7 +1,7 @@
 //! All the engine knows of what runs its guests.
 
 use crate::error::Error;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedNic};
 use async_trait::async_trait;
 use guest_protocol::ring::SharedMemory;
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,8 @@ pub trait Hypervisor: Send + Sync + 'static {
     async fn guests(&self) -> Result<Vec<(u32, Uuid)>, Error>;
     /// Takes over a guest that was built by an earlier engine.
     async fn adopt(&self, domid: u32, plan: &Plan) -> Result<Arc<dyn Guest>, Error>;
+    /// What the host calls the interface of a guest that has this number.
+    fn interface(&self, domid: u32, index: u32) -> String;
     /// Where the host's people and programs look.
     fn board(&self) -> Arc<dyn Board>;
     /// `None`: there is no such guest.
@@ -132,6 +134,10 @@ pub trait Guest: Send + Sync {
     async fn console(&self) -> Result<Vec<u8>, Error>;
     /// Changes the name by which others know it.
     async fn rename(&self, name: &str) -> Result<(), Error>;
+    /// Gives it one more interface, and waits until it has connected it.
+    async fn plug_nic(&self, index: u32, nic: &PlannedNic) -> Result<(), Error>;
+    /// Takes an interface away, in agreement with the guest or without. Goes on after an error and gives all of them.
+    async fn unplug_nic(&self, index: u32) -> Vec<Error>;
     /// Waits until it no longer runs.
     async fn ended(&self) -> Ended;
     /// Waits until its agent offers a link, and takes it.

@@ -8,6 +8,7 @@
 //!   session      the conversation with a guest's agent over its link      (session.rs)
 //!   files        what is in a container, by jobs of its agent             (files/, visit.rs)
 //!   stdio        a process's streams: to the log and to whoever attaches  (stdio.rs, log/)
+//!   network      networks, and the host's side of them                  (network/)
 //!   records      what must survive, in SQLite                             (records/)
 //!   published    how the containers stand, in xenstore; and what is asked  (published.rs, requests.rs)
 //!   hypervisor   all the engine knows of Xen, as a trait                  (hypervisor.rs, xen_host.rs)
@@ -31,6 +32,7 @@ mod health;
 mod hypervisor;
 mod log;
 mod names;
+pub mod network;
 mod plan;
 mod published;
 mod records;

@@ -4,6 +4,7 @@
 //! every state once and never half of one.
 
 use crate::hypervisor::{Board, Change};
+use crate::network::Endpoint;
 use crate::state::Container;
 use chrono::{DateTime, SecondsFormat, Utc};
 use std::collections::BTreeMap;
@@ -71,6 +72,9 @@ fn values(container: &Container) -> Vec<(&'static str, String)> {
     if let Some(domid) = state.domid.filter(|_| up) {
         values.push(("domid", domid.to_string()));
         values.push(("pid", state.pid.to_string()));
+    }
+    if let Some(address) = state.endpoints.first().and_then(Endpoint::v4) {
+        values.push(("ip", address.addr().to_string()));
     }
     if let Some(at) = state.started_at {
         values.push(("started-at", moment(at)));

@@ -1,5 +1,6 @@
 //! What a new engine makes of what an earlier one left: guests that run are taken over, the rest is cleaned up.
 
+use crate::boot;
 use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
@@ -26,6 +27,15 @@ pub async fn restore(cx: &Arc<Context>) -> Result<(), Error> {
         .map(|(domid, uuid)| (uuid, domid))
         .collect();
     remove_strays(cx, &records)?;
+    let running = records.iter().filter_map(|record| match fate(record, &guests) {
+        Fate::Adopt(domid) => {
+            let indexes = record.state.endpoints.iter().map(|endpoint| endpoint.index);
+            let interfaces = indexes.map(|index| cx.hypervisor.interface(domid, index));
+            Some((record.clone(), interfaces.collect()))
+        }
+        _ => None,
+    });
+    cx.networks.restore(&cx.records, running.collect()).await;
     let mut wanted = Vec::new();
     for record in records {
         let execs = execs.remove(&record.id).unwrap_or_default();
@@ -169,6 +179,7 @@ async fn one(
     for error in errors {
         tracing::error!(container = %shared.id, %error, "cleaning up after a guest");
     }
+    boot::leave_networks(cx, &shared).await;
     settle(cx, &shared, was_up);
     shared.execs.end_all(cx, &shared);
     if shared.with(|record| {

@@ -2,6 +2,7 @@
 
 use crate::hypervisor::GuestType;
 use crate::log::LogConfig;
+use crate::network::{EndpointConfig, PortBinding};
 use images::{Healthcheck, ImageConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,6 +33,10 @@ pub struct CreateRequest {
     pub attach_stdin: bool,
     pub attach_stdout: bool,
     pub attach_stderr: bool,
+    /// Beside the image's.
+    pub exposed_ports: Vec<String>,
+    /// By name.
+    pub networks: BTreeMap<String, EndpointConfig>,
     pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
@@ -67,8 +72,13 @@ pub struct HostConfig {
     pub init: bool,
     pub annotations: BTreeMap<String, String>,
     pub security_opt: Vec<String>,
-    /// `default` or `none`.
+    /// `bridge`, `none` or the name of another network.
     pub network_mode: String,
+    /// By port of the container, as `80/tcp`.
+    pub port_bindings: BTreeMap<String, Vec<PortBinding>>,
+    pub publish_all_ports: bool,
+    /// `container:alias`
+    pub links: Vec<String>,
     pub log: LogConfig,
 }
 
@@ -111,6 +121,8 @@ pub struct Config {
     pub attach_stderr: bool,
     pub exposed_ports: Vec<String>,
     pub volumes: Vec<String>,
+    /// By name; of each at least the one that [`HostConfig::network_mode`] names.
+    pub networks: BTreeMap<String, EndpointConfig>,
     pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
@@ -128,6 +140,10 @@ impl Config {
             Some(cmd) if !cmd.is_empty() => cmd,
             _ => image_cmd,
         };
+        let mut exposed_ports = image.exposed_ports.clone();
+        exposed_ports.extend(request.exposed_ports);
+        exposed_ports.sort();
+        exposed_ports.dedup();
         let mut labels = image.labels.clone();
         labels.extend(request.labels);
         Self {
@@ -151,7 +167,8 @@ impl Config {
             attach_stdin: request.attach_stdin,
             attach_stdout: request.attach_stdout,
             attach_stderr: request.attach_stderr,
-            exposed_ports: image.exposed_ports.clone(),
+            exposed_ports,
+            networks: request.networks,
             volumes: image.volumes.clone(),
             healthcheck: match request.healthcheck {
                 Some(own) => Some(own.over(image.healthcheck.as_ref())),

@@ -15,8 +15,10 @@
 //! is *dead* until they can. What leads from one state to the next is in `task/machine.rs`.
 
 use crate::health::Health;
+use crate::network::Endpoint;
 use crate::spec::Config;
 use chrono::{DateTime, Utc};
+use network::Published;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
@@ -76,6 +78,9 @@ pub struct State {
     pub oom_killed: bool,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
+    /// On its networks, while there is a guest.
+    pub endpoints: Vec<Endpoint>,
+    pub published: Vec<Published>,
     /// Since it was started by hand.
     pub restart_count: u32,
     /// What its health check says, if it has one; of the last run when it does not run.

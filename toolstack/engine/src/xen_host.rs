@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 use crate::hypervisor::{
     Board, Change, Ended, Guest, GuestLink, GuestType, GuestUsage, HostInfo, Hypervisor, MemoryInfo,
 };
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedNic};
 use async_trait::async_trait;
 use guest_protocol::ring::SharedMemory;
 use std::io;
@@ -13,7 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 use uuid::Uuid;
-use xen::{Disk, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link, Store, StoreChange};
+use xen::{
+    Disk, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link, Nic, Store, StoreChange,
+};
 
 /// `SHUTDOWN_crash` of xen/sched.h.
 const SHUTDOWN_CRASH: u32 = 3;
@@ -31,6 +33,14 @@ fn xen_type(guest_type: GuestType) -> xen::GuestType {
     match guest_type {
         GuestType::Pv => xen::GuestType::Pv,
         GuestType::Pvh => xen::GuestType::Pvh,
+    }
+}
+
+fn nic(planned: &PlannedNic) -> Nic {
+    Nic {
+        mac: planned.mac.0,
+        bridge: planned.bridge.clone(),
+        mtu: planned.mtu,
     }
 }
 
@@ -156,7 +166,7 @@ impl Hypervisor for Arc<XenHost> {
             cmdline: plan.cmdline.clone(),
             kernel: Arc::clone(&self.kernel),
             disks: self.attach(plan, false).await?,
-            nics: Vec::new(),
+            nics: plan.nics.iter().map(nic).collect(),
         };
         let domain = self.host.create(config).await.map_err(failed(""))?;
         let timings = domain.timings;
@@ -174,6 +184,10 @@ impl Hypervisor for Arc<XenHost> {
     async fn adopt(&self, domid: u32, plan: &Plan) -> Result<Arc<dyn Guest>, Error> {
         let disks = self.attach(plan, true).await?;
         Ok(self.guest(self.host.adopt(domid, plan.uuid, disks)))
+    }
+
+    fn interface(&self, domid: u32, index: u32) -> String {
+        xen::vif_name(domid, index)
     }
 
     fn board(&self) -> Arc<dyn Board> {
@@ -275,6 +289,22 @@ impl Guest for XenGuest {
             .rename(name)
             .await
             .map_err(|error| other("cannot rename the domain", &error))
+    }
+
+    async fn plug_nic(&self, index: u32, planned: &PlannedNic) -> Result<(), Error> {
+        self.domain
+            .plug_nic(index, &nic(planned))
+            .await
+            .map_err(failed(""))
+    }
+
+    async fn unplug_nic(&self, index: u32) -> Vec<Error> {
+        self.domain
+            .unplug_nic(index)
+            .await
+            .into_iter()
+            .map(failed(""))
+            .collect()
     }
 
     async fn ended(&self) -> Ended {

@@ -90,6 +90,9 @@ pub enum Verb {
     Tag(tag::Args),
     /// Show the history of an image
     History(history::Args),
+    /// Manage networks
+    #[command(subcommand)]
+    Network(network::Verb),
     /// Show the hyper version information
     Version(version::Args),
     /// Display system-wide information
@@ -132,6 +135,8 @@ pub enum ContainerVerb {
     Exec(exec::Args),
     /// Attach local standard input, output, and error streams to a running container
     Attach(attach::Args),
+    /// Give a container a name for another on a network of both
+    Link(link::Args),
     /// Fetch the logs of a container
     Logs(logs::Args),
     /// Stop one or more running containers
@@ -144,6 +149,8 @@ pub enum ContainerVerb {
     Pause(pause::Args),
     /// Unpause all processes within one or more containers
     Unpause(unpause::Args),
+    /// List port mappings or a specific mapping for the container
+    Port(port::Args),
     /// Rename a container
     Rename(rename::Args),
     /// Remove one or more containers

@@ -5,7 +5,7 @@ use crate::containers::{
 };
 use crate::error::{Answer, ApiError};
 use crate::query::Query;
-use crate::router::{self, ContainerRoute, ImageRoute, Route};
+use crate::router::{self, ContainerRoute, ImageRoute, NetworkRoute, Route};
 use crate::{events, extension, images, networks, request, system};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
@@ -106,9 +106,17 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
             ImageRoute::Remove => images::remove::remove(&call, name).await,
         },
         Route::NetworkList => networks::list(&call),
-        Route::NetworkInspect(name) => networks::inspect(&name),
+        Route::NetworkCreate => networks::create::create(call).await,
+        Route::NetworkPrune => networks::prune(&call).await,
+        Route::Network(to, name) => match to {
+            NetworkRoute::Inspect => networks::inspect(&call, &name),
+            NetworkRoute::Remove => networks::remove(&call, name).await,
+            NetworkRoute::Connect => networks::connect(call, name).await,
+            NetworkRoute::Disconnect => networks::disconnect(call, name).await,
+        },
         Route::VolumeList => networks::volumes(),
         Route::VolumeInspect(name) => Err(ApiError::not_found(format!("get {name}: no such volume"))),
+        Route::Link(id) => networks::link(call, id).await,
         Route::Plan(id) => extension::plan(&call, &id).await,
         Route::Console(id) => extension::console(&call, &id).await,
         Route::Unsupported(what) => Err(ApiError::unsupported(what)),

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, ensure};
 use engine::images::{Mirror, Registries, Retry};
+use engine::network::{DEFAULT_POOLS, NetworkConfig, Pool};
 use engine::{EngineConfig, GuestType, LogConfig, RootForm, Settings};
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
@@ -27,6 +28,10 @@ pub struct Config {
     pub memory: Size,
     pub disk: Size,
     pub root_device: RootDevice,
+    /// Where networks that ask for no subnet get theirs.
+    pub address_pools: Vec<AddressPool>,
+    /// The default network has IPv6 too.
+    pub bridge_ipv6: bool,
     pub insecure_registries: Vec<String>,
     /// Authorities that single registries are trusted by, as docker keeps them.
     pub certs_dir: PathBuf,
@@ -55,6 +60,8 @@ impl Default for Config {
             memory: Size::from_mib(512),
             disk: Size::from_mib(10 << 10),
             root_device: RootDevice::Linear,
+            address_pools: DEFAULT_POOLS.iter().copied().map(AddressPool).collect(),
+            bridge_ipv6: false,
             insecure_registries: Vec::new(),
             certs_dir: "/etc/docker/certs.d".into(),
             registries: BTreeMap::new(),
@@ -149,6 +156,30 @@ impl<'de> Deserialize<'de> for Size {
         parse_size(&text).ok_or_else(|| {
             de::Error::custom(format!(
                 "{text:?} is not a size: write a number and k, m, g or t, as \"512m\""
+            ))
+        })
+    }
+}
+
+/// A network and how long its parts' prefixes are, as `172.16.0.0/12,24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressPool(Pool);
+
+impl<'de> Deserialize<'de> for AddressPool {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let pool = text.split_once(',').and_then(|(base, prefix_len)| {
+            let pool = Pool {
+                base: base.trim().parse().ok()?,
+                prefix_len: prefix_len.trim().parse().ok()?,
+            };
+            (pool.base.prefix_len()..=30)
+                .contains(&pool.prefix_len)
+                .then_some(pool)
+        });
+        pool.map(Self).ok_or_else(|| {
+            de::Error::custom(format!(
+                "{text:?} is no pool of addresses: write a network and the length of each part's prefix, as \"172.16.0.0/12,24\""
             ))
         })
     }
@@ -297,6 +328,11 @@ impl Config {
                 RootDevice::Linear => RootForm::Linear,
                 RootDevice::Layers => RootForm::Layers,
             },
+            network: NetworkConfig {
+                run_dir: self.socket.parent().unwrap_or(Path::new("/run/hyper")).to_owned(),
+                pools: self.address_pools.iter().map(|pool| pool.0).collect(),
+                default_ipv6: self.bridge_ipv6,
+            },
             settings: self.settings(),
             stop_timeout: self.stop_timeout,
             boot_timeout: self.boot_timeout,
@@ -341,6 +377,7 @@ mod tests {
             ("\nmemroy = \"1g\"", "line 2: unknown field `memroy`"),
             ("memory = \"lots\"", "line 1: \"lots\" is not a size"),
             ("memory = 512", "line 1: invalid type"),
+            ("address-pools = [\"10.0.0.0/8\"]", "\"10.0.0.0/8\" is no pool"),
             ("stop-timeout = \"10\"", "\"10\" is not a duration"),
             ("guest-type = \"hvm\"", "unknown variant `hvm`"),
             ("registries.a.mirors = []", "line 1: unknown field `mirors`"),

@@ -57,6 +57,9 @@ struct Flags {
     /// Say whether the config is right, and end
     #[arg(long)]
     check_config: bool,
+    /// Take hyperd's bridges and rules from this host, and end: hyperd must not run, and is not to run again
+    #[arg(long)]
+    remove_network: bool,
     /// Check whether this host can run containers, and end: with 1 if it cannot
     #[arg(long)]
     doctor: bool,
@@ -128,10 +131,24 @@ fn run(flags: Flags) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    if flags.remove_network {
+        return runtime.block_on(remove_network(&config));
+    }
     let result = runtime.block_on(server::run(config, Box::new(move || flags.read())));
     // Clients may hold streams open for ever: what they wait for goes on in the guests.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
+}
+
+async fn remove_network(config: &Config) -> anyhow::Result<()> {
+    // Not under a daemon that relies on it.
+    let _lock = listener::lock(&config.state_dir.join("hyperd.lock"))?;
+    let errors = engine::network::remove_all().await;
+    for error in &errors {
+        eprintln!("hyperd: {error}");
+    }
+    anyhow::ensure!(errors.is_empty(), "something of the network is left");
+    Ok(())
 }
 
 /// Messages go to stderr, which systemd gives to the journal with times of its own.

@@ -32,9 +32,12 @@ pub enum Route {
     ImageVerify,
     Image(ImageRoute, String),
     NetworkList,
-    NetworkInspect(String),
+    NetworkCreate,
+    NetworkPrune,
+    Network(NetworkRoute, String),
     VolumeList,
     VolumeInspect(String),
+    Link(String),
     Plan(String),
     Console(String),
     /// Docker has it; what it is called.
@@ -76,6 +79,14 @@ pub enum ImageRoute {
     Tag,
     Push,
     Remove,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkRoute {
+    Inspect,
+    Remove,
+    Connect,
+    Disconnect,
 }
 
 /// The minor version a path asks for, and the rest of it.
@@ -123,7 +134,9 @@ pub fn route(method: &Method, path: &str) -> Route {
         ["containers", rest @ ..] => container(method, rest),
         ["exec", rest @ ..] => exec(method, rest),
         ["images", rest @ ..] => image(method, rest),
+        ["networks", rest @ ..] => network(method, rest),
         ["hyper", "v1", "images", "verify"] if method == Method::POST => Route::ImageVerify,
+        ["hyper", "v1", "containers", id, "links"] if method == Method::POST => Route::Link((*id).to_owned()),
         ["hyper", "v1", "containers", id, "plan"] if method == Method::GET => Route::Plan((*id).to_owned()),
         ["hyper", "v1", "containers", id, "console"] if method == Method::GET => {
             Route::Console((*id).to_owned())
@@ -199,6 +212,21 @@ fn image(method: &Method, rest: &[&str]) -> Route {
     }
 }
 
+fn network(method: &Method, rest: &[&str]) -> Route {
+    use NetworkRoute as To;
+    let of = |to, name: &&str| Route::Network(to, (*name).to_owned());
+    match (method.as_str(), rest) {
+        ("GET", []) => Route::NetworkList,
+        ("POST", ["create"]) => Route::NetworkCreate,
+        ("POST", ["prune"]) => Route::NetworkPrune,
+        ("GET", [name]) => of(To::Inspect, name),
+        ("DELETE", [name]) => of(To::Remove, name),
+        ("POST", [name, "connect"]) => of(To::Connect, name),
+        ("POST", [name, "disconnect"]) => of(To::Disconnect, name),
+        _ => Route::Unknown,
+    }
+}
+
 fn system(method: &Method, path: &[&str]) -> Route {
     match (method.as_str(), path) {
         ("GET" | "HEAD", ["_ping"]) => Route::Ping,
@@ -206,8 +234,6 @@ fn system(method: &Method, path: &[&str]) -> Route {
         ("GET", ["info"]) => Route::Info,
         ("GET", ["events"]) => Route::Events,
         ("GET", ["system", "df"]) => Route::DiskUsage,
-        ("GET", ["networks"]) => Route::NetworkList,
-        ("GET", ["networks", name]) => Route::NetworkInspect((*name).to_owned()),
         ("GET", ["volumes"]) => Route::VolumeList,
         ("GET", ["volumes", name]) => Route::VolumeInspect((*name).to_owned()),
         // buildx takes "not found" for "no BuildKit here" and looks elsewhere.
@@ -216,7 +242,6 @@ fn system(method: &Method, path: &[&str]) -> Route {
         ("POST", ["build"]) => Route::Unsupported("building images"),
         ("POST", ["build", ..]) => Route::Unsupported("building images"),
         ("POST", ["commit"]) => Route::Commit,
-        (_, ["networks", ..]) => Route::Unsupported("managing networks"),
         (_, ["volumes", ..]) => Route::Unsupported("managing volumes"),
         (_, ["plugins", ..]) => Route::Unsupported("managing plugins"),
         (

@@ -29,6 +29,7 @@ pub use link::{Link, LinkError, LinkMemory};
 pub use loop_device::{LoopDevice, LoopError};
 pub use store::{Store, StoreChange, StoreError, Watch};
 pub use usage::{DiskUsage, DomainUsage, NicUsage};
+pub use vif::name as vif_name;
 
 /// Number of a domain. 0 is dom0.
 pub type DomId = u32;

@@ -3,6 +3,7 @@
 use super::{Created, Engine, io_failed};
 use crate::container::{Commands, Shared};
 use crate::error::{Error, ErrorKind};
+use crate::network::split_link;
 use crate::records::Operation;
 use crate::spec::{Config, CreateRequest};
 use crate::state::{Container, State};
@@ -22,6 +23,13 @@ impl Engine {
         let image = self.cx.images.find(&request.image)?;
         let id = names::new_id();
         let mut config = Config::merge(request, &image.config, &id[..12]);
+        self.cx.networks.settle(&mut config)?;
+        let of_networks = config.networks.values().flat_map(|endpoint| &endpoint.links);
+        for link in config.host.links.iter().chain(of_networks) {
+            let (target, _) = split_link(link);
+            self.shared(target)
+                .map_err(|error| Error::invalid(format!("could not get container for {target}: {error}")))?;
+        }
         config.host.log = config.host.log.or(&self.cx.settings().log);
         config.host.log.check()?;
         plan::check(&config, self.cx.hypervisor.info().cpus)?;

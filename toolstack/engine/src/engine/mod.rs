@@ -3,6 +3,7 @@
 mod create;
 mod events;
 mod execs;
+mod networks;
 mod observe;
 mod output;
 mod registries;
@@ -21,6 +22,7 @@ use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::Hypervisor as _;
+use crate::network::Networks;
 use crate::published::{Publisher, ROOT};
 use crate::records::{Operation, Records};
 use crate::state::{Container, Status};
@@ -69,14 +71,16 @@ impl Engine {
                     Error::from_source(ErrorKind::Failed, "making the disk template", &error)
                 })??
         };
+        let records = Records::open(&state_dir.join("hyper.db"))?;
         let board = hypervisor.board();
         // It is in xenstore as long as that lives: not after a start of the host.
         let same_life = board.read(&format!("{ROOT}/version")).await?.is_some();
         let cx = Arc::new(Context {
+            networks: Networks::open(config.network.clone(), &records)?,
             hypervisor,
             publisher: Publisher::start(Arc::clone(&board)),
             images: Store::open(&state_dir.join("images"))?,
-            records: Records::open(&state_dir.join("hyper.db"))?,
+            records,
             unwritten: Unwritten::default(),
             settings: RwLock::new(Arc::new(config.settings.clone())),
             config,
@@ -281,6 +285,7 @@ impl Engine {
             }
             shared.update(&self.cx, |record| name.clone_into(&mut record.name))?;
         }
+        self.cx.networks.renamed(&shared.record());
         self.ask(&shared, Command::Renamed).await?;
         shared.tell(&self.cx, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())

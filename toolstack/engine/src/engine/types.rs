@@ -5,6 +5,7 @@ pub use crate::container::WaitResult;
 use crate::error::Error;
 use crate::hypervisor::{GuestType, HostInfo, MemoryInfo};
 use crate::log::LogConfig;
+use crate::network::NetworkConfig;
 use crate::plan::RootForm;
 use images::Registries;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,7 @@ pub struct EngineConfig {
     /// As long as nobody says otherwise, see [`super::Engine::reload`].
     pub settings: Settings,
     pub root_form: RootForm,
+    pub network: NetworkConfig,
     /// How long `stop` waits before it kills, unless the container or the request says otherwise.
     pub stop_timeout: Duration,
     /// How long a guest may take from its start to its agent's first word.

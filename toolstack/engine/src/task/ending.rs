@@ -3,6 +3,7 @@
 use super::machine::{Happening, Settled};
 use super::policy::Run;
 use super::{Task, Work};
+use crate::boot;
 use crate::container::{Shared, WaitResult};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
@@ -113,6 +114,7 @@ impl Task {
                 }
             })
         };
+        boot::leave_networks(&self.cx, &self.shared).await;
         self.react(Happening::Gone(run)).await;
     }
 

@@ -4,6 +4,7 @@
 mod actions;
 mod ending;
 mod machine;
+mod networks;
 pub mod policy;
 mod requests;
 mod visiting;
@@ -206,6 +207,7 @@ impl Task {
             };
             match event {
                 Event::Asked(Asked::Change(command, reply)) => self.command(command, reply).await,
+                Event::Asked(Asked::Network(change, reply)) => self.change_networks(change, reply),
                 Event::Asked(Asked::Files(reply)) => self.files(reply).await,
                 Event::Visited(late) => self.visited(late).await,
                 Event::Forgotten => return,

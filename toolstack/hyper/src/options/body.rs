@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, NetworkingConfig};
 
-use super::{ContainerOptions, GuestType};
+use super::{ContainerOptions, GuestType, publish};
 use crate::env_file::{environment, labels, pair};
 use crate::terminal;
 
@@ -49,6 +49,15 @@ impl ContainerOptions {
 
     pub fn to_body(&self, detach: bool) -> Result<ContainerCreateBody> {
         let attached = self.attached(detach);
+        let (mode, networking_config) = self.networking()?;
+        let published = self
+            .publish
+            .iter()
+            .flat_map(|publish| &publish.ports)
+            .map(|(port, _)| port);
+        let mut exposed: Vec<_> = self.expose.iter().chain(published).cloned().collect();
+        exposed.sort();
+        exposed.dedup();
         Ok(ContainerCreateBody {
             hostname: self.hostname.clone(),
             domainname: self.domainname.clone(),
@@ -70,7 +79,9 @@ impl ContainerOptions {
             labels: Some(labels(&self.label_file, &self.label)?.into_iter().collect()),
             stop_signal: self.stop_signal.clone(),
             stop_timeout: self.stop_timeout,
-            host_config: Some(self.host_config()),
+            exposed_ports: filled(&exposed),
+            networking_config,
+            host_config: Some(self.host_config(mode)),
             ..ContainerCreateBody::default()
         })
     }
@@ -100,13 +111,28 @@ impl ContainerOptions {
         Ok(asked.then_some(own))
     }
 
-    fn host_config(&self) -> HostConfig {
+    fn networking(&self) -> Result<(String, Option<NetworkingConfig>)> {
+        let of_first = publish::OfFirst {
+            aliases: &self.network_alias,
+            ip: self.ip.as_deref(),
+            ip6: self.ip6.as_deref(),
+            mac: self.mac_address.as_deref(),
+            links: &self.link,
+        };
+        publish::networking(&self.network, &of_first)
+    }
+
+    fn host_config(&self, mode: String) -> HostConfig {
         HostConfig {
             memory: self.memory,
             nano_cpus: self.cpus,
             init: self.init.then_some(true),
             ulimits: filled(&self.ulimit),
-            network_mode: Some(self.network.clone().unwrap_or_else(|| "default".to_owned())),
+            network_mode: Some(mode),
+            links: filled(&self.link),
+            port_bindings: publish::bindings(&self.publish),
+            publish_all_ports: Some(self.publish_all),
+            dns_options: filled(&self.dns_option),
             restart_policy: self.restart.clone(),
             log_config: (self.log_driver.is_some() || !self.log_opt.is_empty()).then(|| {
                 HostConfigLogConfig {
@@ -201,12 +227,12 @@ mod tests {
              --tmpfs /t:size=1m --tmpfs /u --type pv --annotation a=b --stop-signal INT --stop-timeout -1 \
              --restart on-failure:2 --cap-add NET_ADMIN --cap-drop ALL --group-add g --add-host a:1.2.3.4 \
              --dns 1.1.1.1 --dns-search x --ulimit nofile=1:2 --sysctl net.x=1 --shm-size 64m --init \
-             --security-opt s --log-driver journald --log-opt tag=x=y --network none --no-healthcheck --entrypoint /e --privileged --rm img",
+             --security-opt s --log-driver journald --log-opt tag=x=y --network none --no-healthcheck -p 8080:80 -P --expose 9/udp --entrypoint /e --privileged --rm img",
         );
         let want = json!({
             "Hostname": "host", "Domainname": "d", "User": "1:2", "WorkingDir": "/w", "Env": ["A=1"],
             "StopSignal": "INT", "StopTimeout": -1, "Entrypoint": ["/e"],
-            "Healthcheck": {"Test": ["NONE"]}, "Labels": {"k": "v", "bare": ""},
+            "Healthcheck": {"Test": ["NONE"]}, "Labels": {"k": "v", "bare": ""}, "ExposedPorts": {"80/tcp": {}, "9/udp": {}},
         });
         for (key, value) in want.as_object().unwrap() {
             assert_eq!(&body[key], value, "{key}");
@@ -218,7 +244,8 @@ mod tests {
             "CapDrop": ["ALL"], "GroupAdd": ["g"], "ExtraHosts": ["a:1.2.3.4"], "Dns": ["1.1.1.1"],
             "DnsSearch": ["x"], "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
             "Sysctls": {"net.x": "1"}, "LogConfig": {"Type": "journald", "Config": {"tag": "x=y"}}, "ShmSize": 64 << 20, "Init": true, "SecurityOpt": ["s"],
-            "NetworkMode": "none", "Privileged": true,
+            "NetworkMode": "none", "Privileged": true, "PublishAllPorts": true,
+            "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]},
         });
         for (key, value) in want.as_object().unwrap() {
             assert_eq!(&body["HostConfig"][key], value, "{key}");

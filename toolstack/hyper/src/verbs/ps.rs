@@ -167,6 +167,9 @@ fn ports(container: &Value) -> String {
             let private = format!("{}/{}", number("PrivatePort"), text(port, "Type"));
             match number("PublicPort") {
                 0 => private,
+                public if text(port, "IP").contains(':') => {
+                    format!("[{}]:{public}->{private}", text(port, "IP"))
+                }
                 public => format!("{}:{public}->{private}", text(port, "IP")),
             }
         })

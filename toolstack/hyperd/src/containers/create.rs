@@ -1,14 +1,17 @@
 //! `/containers/create`: from docker's request to the engine's.
 
-use super::body::{Body, Host, Mount};
-use super::refused::{self, network_mode, no_network};
+use super::body::{Body, Host, Mount, Networking};
+use super::refused::{self, network_mode};
 use crate::api::Call;
 use crate::config::MIN_MEMORY_MIB;
 use crate::error::{Answer, ApiError, to_the_end};
 use crate::images::check_platform;
+use crate::networks::create::endpoint;
+use crate::networks::ports;
 use crate::request;
 use axum::http::StatusCode;
 use engine::images::Healthcheck;
+use engine::network::EndpointConfig;
 use engine::{CreateRequest, GuestType, HostConfig, LogConfig, RestartPolicy, Ulimit};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -49,7 +52,19 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
     if body.network_disabled == Some(true) {
         host.network_mode = "none".to_owned();
     }
+    let mac = body.mac_address.filter(|mac| !mac.is_empty());
+    let networks = networks(
+        body.networking_config.unwrap_or_default(),
+        &host.network_mode,
+        mac,
+    )?;
+    let exposed = body.exposed_ports.unwrap_or_default();
     let request = CreateRequest {
+        exposed_ports: exposed
+            .into_keys()
+            .map(|port| exposed_port(&port))
+            .collect::<Result<_, _>>()?,
+        networks,
         image,
         entrypoint: body.entrypoint.map(Vec::from),
         cmd: body.cmd.map(Vec::from),
@@ -71,6 +86,33 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
         host,
     };
     Ok((request, warnings))
+}
+
+/// `80/tcp` or `80-90/tcp`, the protocol always said.
+fn exposed_port(text: &str) -> Result<String, ApiError> {
+    engine::network::PortKey::parse_range(text).map_err(|error| ApiError::invalid(error.to_string()))?;
+    Ok(match text.contains('/') {
+        true => text.to_owned(),
+        false => format!("{text}/tcp"),
+    })
+}
+
+/// By name. A MAC address beside them is for the network of the mode.
+fn networks(
+    config: Networking,
+    mode: &str,
+    mac: Option<String>,
+) -> Result<BTreeMap<String, EndpointConfig>, ApiError> {
+    let mut networks = BTreeMap::new();
+    for (name, settings) in config.endpoints_config.unwrap_or_default() {
+        let endpoint = endpoint(settings.unwrap_or_default())?;
+        networks.insert(network_mode(&name)?.to_owned(), endpoint);
+    }
+    if let Some(mac) = mac {
+        let of_mode: &mut EndpointConfig = networks.entry(mode.to_owned()).or_default();
+        of_mode.mac = Some(mac.parse().map_err(ApiError::invalid)?);
+    }
+    Ok(networks)
 }
 
 /// Docker's bounds.
@@ -154,7 +196,10 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         init: host.init.unwrap_or_default(),
         annotations,
         security_opt: host.security_opt.unwrap_or_default(),
-        network_mode: network_mode(&mode).ok_or_else(|| no_network(&mode))?.to_owned(),
+        network_mode: network_mode(&mode)?.to_owned(),
+        port_bindings: ports::bindings(host.port_bindings.unwrap_or_default())?,
+        publish_all_ports: host.publish_all_ports.unwrap_or_default(),
+        links: host.links.unwrap_or_default(),
         log: log_config(host.log_config),
     })
 }

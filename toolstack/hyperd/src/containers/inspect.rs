@@ -4,6 +4,7 @@ use super::create::{NEVER_KILL, annotations_of};
 use super::sizes::Sizes;
 use crate::api::Call;
 use crate::error::Answer;
+use crate::networks::{ports, settings};
 use crate::request;
 use crate::system::{RUNTIME, STORAGE_DRIVER};
 use crate::text;
@@ -51,13 +52,7 @@ fn container_json(container: &Container, log: &Path, execs: &[String]) -> Value 
         "GraphDriver": { "Name": STORAGE_DRIVER, "Data": {} },
         "Mounts": [],
         "Config": config_json(config),
-        "NetworkSettings": {
-            "Bridge": "", "SandboxID": "", "SandboxKey": "", "Ports": {}, "HairpinMode": false,
-            "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0, "SecondaryIPAddresses": null,
-            "SecondaryIPv6Addresses": null, "EndpointID": "", "Gateway": "", "GlobalIPv6Address": "",
-            "GlobalIPv6PrefixLen": 0, "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "MacAddress": "",
-            "Networks": {},
-        },
+        "NetworkSettings": settings::settings_json(container),
     })
 }
 
@@ -171,7 +166,7 @@ fn host_json(host: &HostConfig) -> Value {
         "ContainerIDFile": "",
         "LogConfig": { "Type": host.log.driver(), "Config": host.log.options },
         "NetworkMode": host.network_mode,
-        "PortBindings": {},
+        "PortBindings": ports::bindings_json(&host.port_bindings),
         "RestartPolicy": {
             "Name": restart_policy,
             "MaximumRetryCount": host.restart_policy.maximum_retry_count,
@@ -191,11 +186,11 @@ fn host_json(host: &HostConfig) -> Value {
         "GroupAdd": list(&host.group_add),
         "IpcMode": "private",
         "Cgroup": "",
-        "Links": null,
+        "Links": list(&host.links),
         "OomScoreAdj": 0,
         "PidMode": "",
         "Privileged": host.privileged,
-        "PublishAllPorts": false,
+        "PublishAllPorts": host.publish_all_ports,
         "ReadonlyRootfs": host.read_only,
         "SecurityOpt": list(&host.security_opt),
         "UTSMode": "",
@@ -304,7 +299,7 @@ mod tests {
             ("/Config/Entrypoint", Value::Null),
             ("/Config/ExposedPorts", json!({ "80/tcp": {} })),
             ("/Config/StopTimeout", json!(-1)),
-            ("/NetworkSettings/Ports", json!({})),
+            ("/NetworkSettings/Ports", json!({ "80/tcp": null })),
             ("/NetworkSettings/Networks", json!({})),
             ("/Mounts", json!([])),
             ("/LogPath", json!("/log")),

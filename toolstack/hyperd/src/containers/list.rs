@@ -5,6 +5,7 @@ use super::sizes::Sizes;
 use crate::api::Call;
 use crate::error::{Answer, ApiError};
 use crate::filters::Filters;
+use crate::networks::{ports, settings};
 use crate::request;
 use crate::text;
 use chrono::{DateTime, Utc};
@@ -143,11 +144,16 @@ impl Selection {
             && self.before.is_none_or(|before| container.created_at < before)
             && self.since.is_none_or(|since| container.created_at > since)
             && filters.labels(&config.labels)
-            && filters.any("network", |network| network == config.host.network_mode)
+            && filters.any("network", |network| {
+                config.networks.iter().any(|(name, endpoint)| name == network || endpoint.network_id.starts_with(network))
+                    || network == config.host.network_mode
+            })
             && filters.any("expose", |port| config.exposed_ports.iter().any(|exposed| same_port(exposed, port)))
             // There are none of these.
             && !filters.has("volume")
-            && !filters.has("publish")
+            && filters.any("publish", |port| container.state.published.iter().any(|published| {
+                same_port(&format!("{}/{}", published.host.port(), published.protocol), port)
+            }))
             && filters.any("health", |wanted| wanted == health(container))
             && filters.any("isolation", |isolation| ["", "default"].contains(&isolation))
     }
@@ -210,7 +216,7 @@ pub fn container_json(container: &Container, now: DateTime<Utc>, sizes: Option<&
         "ImageID": container.image_id,
         "Command": command(container),
         "Created": container.created_at.timestamp(),
-        "Ports": [],
+        "Ports": ports::list_json(config, &container.state),
         "Labels": config.labels,
         "State": container.state.status.to_string(),
         "Status": status_text(container, now),
@@ -218,7 +224,7 @@ pub fn container_json(container: &Container, now: DateTime<Utc>, sizes: Option<&
             "NetworkMode": config.host.network_mode,
             "Annotations": annotations_of(&config.host),
         },
-        "NetworkSettings": { "Networks": {} },
+        "NetworkSettings": { "Networks": settings::networks_json(container) },
         "Mounts": [],
     });
     if let Some(sizes) = sizes {
