@@ -7,6 +7,7 @@ pub const TESTS: &[Test] = &[
     pv("faults::exit_while_hyperd_is_down", exit_while_hyperd_is_down),
     pv("faults::exec_outlives_hyperd", exec_outlives_hyperd),
     pv("faults::paused_outlives_hyperd", paused_outlives_hyperd),
+    pv("faults::clock_set_back", clock_set_back),
     both("faults::out_of_memory", out_of_memory),
     both("faults::kernel_panics", kernel_panics),
     pv("faults::client_killed", client_killed),
@@ -108,6 +109,30 @@ fn paused_outlives_hyperd(dom0: &Dom0<'_>) {
     assert_eq!(dom0.sh("xl domid still").ok().text(), domid);
     dom0.exec("still", &["echo", "on"]).ok().stdout("on\n");
     dom0.remove("still");
+}
+
+/// A run never ends before it began, whatever the clocks say.
+fn clock_set_back(dom0: &Dom0<'_>) {
+    dom0.idle("old", BUSYBOX);
+    let waits = "trap 'exit 9' TERM; while :; do sleep 0.1; done";
+    dom0.detached("ends", &[BUSYBOX, "sh", "-c", waits]);
+    dom0.sh("date -s '1 hour ago' > /dev/null; systemctl restart hyperd")
+        .ok();
+    dom0.hyper(&["stop", "-t", "60", "ends"]).ok();
+    assert_eq!(dom0.inspect("ends", "{{.State.ExitCode}}"), "9");
+    let times = dom0.inspect("ends", "{{.State.StartedAt}} {{.State.FinishedAt}}");
+    let (started, finished) = times.split_once(' ').expect("two times");
+    assert!(started <= finished, "{times}");
+    // One that is started now is newer than its last run, which is in the future.
+    dom0.hyper(&["start", "ends"]).ok();
+    dom0.sh("systemctl kill -s KILL hyperd; systemctl stop hyperd; systemctl start hyperd")
+        .ok();
+    dom0.hyper(&["stop", "-t", "60", "ends"]).ok();
+    assert_eq!(dom0.inspect("ends", "{{.State.ExitCode}}"), "9");
+    dom0.exec("old", &["echo", "on"]).ok().stdout("on\n");
+    dom0.hyper(&["rm", "-f", "old", "ends"]).ok();
+    dom0.sh("date -s '1 hour' > /dev/null; systemctl restart hyperd")
+        .ok();
 }
 
 fn out_of_memory(dom0: &Dom0<'_>) {

@@ -11,7 +11,7 @@ use guest_protocol::message::{
     ErrorKind as AgentError, Event, ExitStatus, GuestState, ProcessId, ReplyBody, Request, RequestBody,
     RequestError, StreamId, VERSION,
 };
-use guest_protocol::mux::{Incoming, Mux, Position, Violation};
+use guest_protocol::mux::{HEADER_BYTES, Incoming, Mux, Position, Violation};
 use guest_protocol::ring::{self, Consumer, Producer, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Poll;
@@ -405,9 +405,9 @@ impl Task {
             self.incoming(incoming)?;
         }
         // Windows and frames of closed streams too, which are not told here: the agent may wait for their room.
-        // What has no reader yet stays in the ring, for the engine after this one should it come to that, as long as
-        // the agent has room to answer.
-        let held = !self.settled && self.consumer.taken() < ring::RING_BYTES / 2;
+        // What has no reader yet stays in the ring, for the engine after this one should it come to that, unless the
+        // agent has no room left to answer (it keeps some: RESERVED_BYTES; agents before that kept none).
+        let held = !self.settled && self.consumer.taken() + 2 * HEADER_BYTES < ring::RING_BYTES;
         if self.consumer.taken() > 0 && !held {
             self.consumer.release(&self.link.memory());
             self.link.notify()?;

@@ -271,6 +271,10 @@ impl Machine {
             && let Some((ticket, request)) = self.deferred.pop_front()
         {
             self.serve(ticket, request, &mut actions);
+            // The next one is served when it is known what came of this.
+            if let Some(Action::Switch { .. }) = actions.last() {
+                break;
+            }
         }
         actions
     }

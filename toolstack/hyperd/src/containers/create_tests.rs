@@ -156,10 +156,6 @@ fn what_cannot_be_done_is_refused() {
         (json!({ "Memory": -5 }), "invalid Memory"),
         (json!({ "NanoCpus": -5 }), "invalid NanoCpus"),
         (
-            json!({ "LogConfig": { "Type": "syslog" } }),
-            "no log driver named 'syslog'",
-        ),
-        (
             json!({ "Runtime": "kata" }),
             "unknown or invalid runtime name: kata",
         ),
