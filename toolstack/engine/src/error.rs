@@ -13,8 +13,6 @@ pub enum ErrorKind {
     Forbidden,
     /// A registry does not take the credentials.
     Unauthorized,
-    /// It may not be changed.
-    Forbidden,
     /// It contradicts the present state or a name that is taken.
     Conflict,
     /// The command does not exist: exit code 127.
