@@ -1,6 +1,9 @@
 //! What an image says about how to run it.
 
+use crate::Error;
+use crate::store::parse_configuration;
 use oci_spec::image::ImageConfiguration;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The parts of an image's config that a container takes over.
@@ -15,6 +18,79 @@ pub struct ImageConfig {
     pub labels: BTreeMap<String, String>,
     pub exposed_ports: Vec<String>,
     pub volumes: Vec<String>,
+    pub healthcheck: Option<Healthcheck>,
+    pub on_build: Vec<String>,
+    pub shell: Vec<String>,
+}
+
+/// Docker's `HealthConfig`; 0 stands for its default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Healthcheck {
+    /// `NONE`, or `CMD` and words, or `CMD-SHELL` and a line; nothing when it is inherited.
+    #[serde(deserialize_with = "or_default")]
+    pub test: Vec<String>,
+    /// Nanoseconds, as the ones below.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub interval: i64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub timeout: i64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_period: i64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_interval: i64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retries: i64,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
+}
+
+/// Go writes what is empty as null.
+fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+/// What docker has in a config and OCI's specification has not.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Document {
+    config: Option<DockerOnly>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct DockerOnly {
+    healthcheck: Option<Healthcheck>,
+    #[serde(deserialize_with = "or_default")]
+    on_build: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
+    shell: Vec<String>,
+}
+
+impl ImageConfig {
+    /// Reads the config of an image; `name` is for errors.
+    pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<(ImageConfiguration, Self), Error> {
+        let configuration = parse_configuration(bytes, name)?;
+        let document: Document = serde_json::from_slice(bytes).map_err(|error| Error::Malformed {
+            what: "config",
+            name: name.to_owned(),
+            why: error.to_string(),
+        })?;
+        let only = document.config.unwrap_or_default();
+        let config = Self {
+            healthcheck: only.healthcheck,
+            on_build: only.on_build,
+            shell: only.shell,
+            ..Self::from(&configuration)
+        };
+        Ok((configuration, config))
+    }
 }
 
 impl From<&ImageConfiguration> for ImageConfig {
@@ -32,6 +108,7 @@ impl From<&ImageConfiguration> for ImageConfig {
             labels: config.labels().clone().unwrap_or_default().into_iter().collect(),
             exposed_ports: config.exposed_ports().clone().unwrap_or_default(),
             volumes: config.volumes().clone().unwrap_or_default(),
+            ..Self::default()
         }
     }
 }
@@ -39,10 +116,9 @@ impl From<&ImageConfiguration> for ImageConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::parse_configuration;
 
     fn config(text: &str) -> ImageConfig {
-        ImageConfig::from(&parse_configuration(text.as_bytes(), "test").unwrap())
+        ImageConfig::parse(text.as_bytes(), "test").unwrap().1
     }
 
     #[test]
@@ -51,8 +127,8 @@ mod tests {
             r#"{"architecture":"amd64","os":"linux","created":"0001-01-01T00:00:00Z","container":"x",
                 "config":{"Hostname":"","User":"","AttachStdin":false,"ExposedPorts":{"80/tcp":{}},"Env":["A=b"],
                     "Cmd":["sh"],"Image":"x","Volumes":{"/data":{}},"WorkingDir":"/w","Entrypoint":["/e"],
-                    "OnBuild":[],"Labels":{"k":"v"},"StopSignal":"SIGQUIT","ArgsEscaped":true,
-                    "Healthcheck":{"Test":["NONE"]}},
+                    "OnBuild":["RUN x"],"Labels":{"k":"v"},"StopSignal":"SIGQUIT","ArgsEscaped":true,
+                    "Healthcheck":{"Test":["CMD","x"],"Interval":5000000000},"Shell":["/bin/bash","-c"]},
                 "history":[{"created_by":"x","empty_layer":true}],"rootfs":{"type":"layers","diff_ids":[]}}"#,
         );
         assert_eq!(
@@ -68,13 +144,27 @@ mod tests {
             ("/w", Some("SIGQUIT"))
         );
         assert_eq!(read.labels["k"], "v");
+        let health = read.healthcheck.unwrap();
+        assert_eq!((health.interval, health.retries), (5_000_000_000, 0));
+        assert_eq!(
+            serde_json::to_string(&health).unwrap(),
+            r#"{"Test":["CMD","x"],"Interval":5000000000}"#
+        );
+        assert_eq!(
+            (&read.on_build[..], &read.shell[..]),
+            (
+                &["RUN x".to_owned()][..],
+                &["/bin/bash".to_owned(), "-c".to_owned()][..]
+            )
+        );
     }
 
     #[test]
     fn null_is_nothing() {
         let read = config(
             r#"{"architecture":"amd64","os":"linux","config":{"User":null,"ExposedPorts":null,"Env":null,"Cmd":null,
-                "Volumes":null,"WorkingDir":null,"Entrypoint":null,"OnBuild":null,"Labels":null},
+                "Volumes":null,"WorkingDir":null,"Entrypoint":null,"OnBuild":null,"Labels":null,
+                "Healthcheck":null,"Shell":null},
                 "history":null,"rootfs":{"type":"layers","diff_ids":[]}}"#,
         );
         assert_eq!(read, ImageConfig::default());

@@ -5,7 +5,7 @@ use crate::{Error, Image, Name, Store};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::TryStreamExt;
 use reqwest::Url;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,12 +39,14 @@ pub async fn fetch(url: &str) -> Result<Box<dyn Read + Send>, Error> {
 }
 
 impl Store {
-    /// Makes an image of one layer, plain or compressed with gzip or zstd, that says nothing about how to run it.
+    /// Makes an image of one layer, plain or compressed with gzip or zstd. How to run it is what `config` says, in
+    /// docker's form.
     pub async fn import(
         self: &Arc<Self>,
         tar: impl Read + Send + 'static,
         name: Option<&Name>,
         comment: &str,
+        config: Map<String, Value>,
         now: DateTime<Utc>,
     ) -> Result<Image, Error> {
         let store = Arc::clone(self);
@@ -56,7 +58,7 @@ impl Store {
             "architecture": "amd64",
             "os": "linux",
             "created": created,
-            "config": {},
+            "config": config,
             "rootfs": { "type": "layers", "diff_ids": [layer.diff_id] },
             "history": [{ "created": created, "comment": comment }],
         });
@@ -84,14 +86,16 @@ mod tests {
         let tar = [member(b"bin/sh", b'0', b"x", b""), vec![0; 1024]].concat();
         let name: Name = "mine:1".parse().unwrap();
         let now = DateTime::from_timestamp(1_700_000_000, 5).unwrap();
+        let run = Map::from_iter([("Cmd".to_owned(), json!(["sh"]))]);
         let image = store
-            .import(io::Cursor::new(tar), Some(&name), "of mine", now)
+            .import(io::Cursor::new(tar), Some(&name), "of mine", run, now)
             .await
             .unwrap();
         assert_eq!(
             (&image.names[..], image.pulled_at),
             (&["mine:1".to_owned()][..], now.timestamp())
         );
+        assert_eq!(image.config.cmd, ["sh"]);
         let history = image.configuration.history().clone().unwrap();
         assert_eq!(history[0].comment().as_deref(), Some("of mine"));
         assert_eq!(
@@ -102,7 +106,7 @@ mod tests {
         let layers = || std::fs::read_dir(root.path().join("layers")).unwrap().count();
         let before = layers();
         let junk = io::Cursor::new(vec![b'x'; 1024]);
-        assert!(store.import(junk, Some(&name), "", now).await.is_err());
+        assert!(store.import(junk, Some(&name), "", Map::new(), now).await.is_err());
         assert_eq!(layers(), before);
         assert_eq!(store.find("mine:1").unwrap().id, image.id);
     }

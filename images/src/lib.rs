@@ -8,6 +8,7 @@
 mod archive;
 mod compress;
 mod config;
+mod dockerfile;
 mod entries;
 mod erofs;
 mod error;
@@ -28,7 +29,8 @@ mod tree;
 mod usage;
 mod verify;
 
-pub use config::ImageConfig;
+pub use config::{Healthcheck, ImageConfig};
+pub use dockerfile::{ChangeError, change};
 pub use error::Error;
 pub use import::fetch;
 pub use load::{Loaded, Report};

@@ -362,14 +362,14 @@ impl Store {
     }
 
     fn load(&self, record: Record) -> Result<Image, Error> {
-        let configuration = self.configuration(&record.id)?;
+        let (configuration, config) = ImageConfig::parse(&self.document(&record.id)?, &record.id)?;
         let mut layer_bytes = Vec::new();
         for diff_id in configuration.rootfs().diff_ids() {
             let path = self.layer(diff_id)?;
             layer_bytes.push(fs::metadata(&path).map_err(Error::read(&path))?.len());
         }
         Ok(Image {
-            config: ImageConfig::from(&configuration),
+            config,
             configuration,
             id: record.id,
             manifest: record.manifest,

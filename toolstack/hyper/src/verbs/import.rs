@@ -13,6 +13,9 @@ use crate::upload::Upload;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Apply Dockerfile instruction to the created image
+    #[arg(short, long, value_name = "LIST")]
+    change: Vec<String>,
     /// Set commit message for imported image
     #[arg(short, long, value_name = "STRING")]
     message: Option<String>,
@@ -34,6 +37,10 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         .query_opt("repo", args.name.as_deref())
         .query_opt("message", args.message.as_deref())
         .query_opt("platform", args.platform.as_deref());
+    let target = args
+        .change
+        .iter()
+        .fold(target, |target, change| target.query("changes", change));
     let content = match args.source.as_str() {
         _ if is_url => Upload::of(io::empty()),
         "-" => Upload::of(io::stdin()),

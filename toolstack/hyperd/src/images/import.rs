@@ -6,15 +6,17 @@ use crate::api::Call;
 use crate::error::{Answer, ApiError};
 use crate::request;
 use chrono::Utc;
-use engine::images::{Name, fetch};
-use serde_json::json;
+use engine::images::{Name, change, fetch};
+use engine::parse_signal;
+use serde_json::{Map, json};
 use std::sync::Arc;
 
 pub async fn import(call: Call, source: &str) -> Answer {
     check_platform(call.query.text("platform"))?;
-    if call.query.text("changes").is_some() {
-        return Err(ApiError::unsupported("changing the configuration of an import"));
-    }
+    let mut config = Map::new();
+    let is_signal = |text: &str| parse_signal(text).is_some();
+    change(&mut config, &call.query.texts("changes"), is_signal)
+        .map_err(|error| ApiError::invalid(error.to_string()))?;
     let name = name(call.query.text("repo"), call.query.text("tag"))?;
     let message = match call.query.text("message") {
         Some(message) => message.to_owned(),
@@ -24,7 +26,7 @@ pub async fn import(call: Call, source: &str) -> Answer {
     let image = if source == "-" {
         let upload = Upload::new(call.request.into_body());
         let imported = store
-            .import(upload.clone(), name.as_ref(), &message, Utc::now())
+            .import(upload.clone(), name.as_ref(), &message, config, Utc::now())
             .await;
         if imported.is_err() {
             upload.drain().await;
@@ -32,7 +34,9 @@ pub async fn import(call: Call, source: &str) -> Answer {
         imported?
     } else {
         let content = fetch(&url(source)).await?;
-        store.import(content, name.as_ref(), &message, Utc::now()).await?
+        store
+            .import(content, name.as_ref(), &message, config, Utc::now())
+            .await?
     };
     Ok(request::ok_json(&json!({ "status": image.id })))
 }

@@ -74,7 +74,7 @@ fn config_json(config: &ImageConfig) -> Value {
         "Volumes": set(&config.volumes),
         "WorkingDir": config.working_dir,
         "Entrypoint": list(&config.entrypoint),
-        "OnBuild": null,
+        "OnBuild": list(&config.on_build),
         "Labels": config.labels,
     });
     if !config.exposed_ports.is_empty() {
@@ -82,6 +82,12 @@ fn config_json(config: &ImageConfig) -> Value {
     }
     if let Some(signal) = &config.stop_signal {
         value["StopSignal"] = json!(signal);
+    }
+    if let Some(healthcheck) = &config.healthcheck {
+        value["Healthcheck"] = json!(healthcheck);
+    }
+    if !config.shell.is_empty() {
+        value["Shell"] = json!(config.shell);
     }
     value
 }
