@@ -1,7 +1,6 @@
 //! What an image says about how to run it.
 
 use crate::Error;
-use crate::store::parse_configuration;
 use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -76,12 +75,13 @@ struct DockerOnly {
 impl ImageConfig {
     /// Reads the config of an image; `name` is for errors.
     pub(crate) fn parse(bytes: &[u8], name: &str) -> Result<(ImageConfiguration, Self), Error> {
-        let configuration = parse_configuration(bytes, name)?;
-        let document: Document = serde_json::from_slice(bytes).map_err(|error| Error::Malformed {
+        let malformed = |error: serde_json::Error| Error::Malformed {
             what: "config",
             name: name.to_owned(),
             why: error.to_string(),
-        })?;
+        };
+        let configuration: ImageConfiguration = serde_json::from_slice(bytes).map_err(malformed)?;
+        let document: Document = serde_json::from_slice(bytes).map_err(malformed)?;
         let only = document.config.unwrap_or_default();
         let config = Self {
             healthcheck: only.healthcheck,

@@ -106,7 +106,12 @@ mod tests {
         let layers = || std::fs::read_dir(root.path().join("layers")).unwrap().count();
         let before = layers();
         let junk = io::Cursor::new(vec![b'x'; 1024]);
-        assert!(store.import(junk, Some(&name), "", Map::new(), now).await.is_err());
+        assert!(
+            store
+                .import(junk, Some(&name), "", Map::new(), now)
+                .await
+                .is_err()
+        );
         assert_eq!(layers(), before);
         assert_eq!(store.find("mine:1").unwrap().id, image.id);
     }

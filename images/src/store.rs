@@ -628,11 +628,7 @@ fn sync_parent(path: &Path) -> Result<(), Error> {
 }
 
 pub fn parse_configuration(bytes: &[u8], name: &str) -> Result<ImageConfiguration, Error> {
-    serde_json::from_slice(bytes).map_err(|error| Error::Malformed {
-        what: "config",
-        name: name.to_owned(),
-        why: error.to_string(),
-    })
+    ImageConfig::parse(bytes, name).map(|(configuration, _)| configuration)
 }
 
 #[cfg(test)]

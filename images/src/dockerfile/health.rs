@@ -33,9 +33,7 @@ pub fn parse(rest: &str, flags: &[String]) -> Result<Value, ChangeError> {
             set_flags(&mut health, flags)?;
             Ok(health.into())
         }
-        other => Err(wrong(format!(
-            "Unknown type {other:?} in HEALTHCHECK (try CMD)"
-        ))),
+        other => Err(wrong(format!("Unknown type {other:?} in HEALTHCHECK (try CMD)"))),
     }
 }
 
@@ -121,7 +119,11 @@ fn duration_ns(text: &str) -> Option<i64> {
         let whole: i64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
         // As much of it as an hour's nanoseconds can show.
         let fraction = &fraction[..fraction.len().min(12)];
-        let parts: i64 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+        let parts: i64 = if fraction.is_empty() {
+            0
+        } else {
+            fraction.parse().ok()?
+        };
         let part_ns = i128::from(parts) * i128::from(unit_ns) / 10_i128.pow(fraction.len() as u32);
         nanoseconds = whole
             .checked_mul(unit_ns)?

@@ -86,12 +86,12 @@ pub struct Command {
 
 pub fn command(text: &str) -> Result<Command, ChangeError> {
     Ok(match json(text)? {
-        Some(words) => Command {
-            words,
-            is_json: true,
-        },
+        Some(words) => Command { words, is_json: true },
         None => Command {
-            words: Some(text.to_owned()).filter(|text| !text.is_empty()).into_iter().collect(),
+            words: Some(text.to_owned())
+                .filter(|text| !text.is_empty())
+                .into_iter()
+                .collect(),
             is_json: false,
         },
     })

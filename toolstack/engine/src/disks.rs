@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind};
 use rustix::fs::{FallocateFlags, SeekFrom, copy_file_range, fallocate, ftruncate, ioctl_ficlone, seek};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -68,6 +69,12 @@ pub fn clone(template: &Path, to: &Path) -> Result<(), Error> {
     })
 }
 
+/// What a disk takes of the host beyond what an empty one does; 0 when there is none.
+pub fn written_bytes(template: &Path, disk: &Path) -> u64 {
+    let allocated = |path: &Path| fs::metadata(path).map_or(0, |metadata| metadata.blocks() * 512);
+    allocated(disk).saturating_sub(allocated(template))
+}
+
 /// Copies the parts of a sparse file that hold data.
 fn copy_data(from: &File, to: &File, length: u64) -> io::Result<()> {
     let mut at = 0;
@@ -102,7 +109,7 @@ fn copy_data(from: &File, to: &File, length: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{FileExt, MetadataExt};
+    use std::os::unix::fs::FileExt;
 
     #[test]
     fn a_clone_has_the_same_bytes_and_no_more_blocks() {
@@ -117,5 +124,12 @@ mod tests {
         assert!(fs::read(&from).unwrap() == fs::read(&to).unwrap());
         assert!(fs::metadata(&to).unwrap().blocks() <= fs::metadata(&from).unwrap().blocks() + 64);
         assert!(clone(&from, &to).is_err(), "a disk is never overwritten");
+
+        let before = written_bytes(&from, &to);
+        let file = File::options().write(true).open(&to).unwrap();
+        file.write_all_at(&[1; 1 << 20], 8 << 20).unwrap();
+        file.sync_all().unwrap();
+        assert!(written_bytes(&from, &to) >= before + (1 << 20));
+        assert_eq!(written_bytes(&from, &folder.path().join("none")), 0);
     }
 }

@@ -27,6 +27,11 @@ impl Row {
         self.fields.sort_keys();
     }
 
+    /// The fields as one value.
+    pub fn to_value(&self) -> Value {
+        Value::Object(self.fields.clone())
+    }
+
     pub fn set_labels(&mut self, labels: Option<&Map<String, Value>>) {
         let labels = labels.cloned().unwrap_or_default();
         let mut pairs: Vec<_> = labels
@@ -92,7 +97,7 @@ fn default_template(shown: &[&str]) -> String {
 }
 
 /// A shell hands `\t` over as two characters.
-fn unescape(format: &str) -> String {
+pub fn unescape(format: &str) -> String {
     format.replace("\\t", "\t").replace("\\n", "\n")
 }
 

@@ -2,7 +2,8 @@
 
 use crate::api::Call;
 use crate::containers::list as container_list;
-use crate::error::Answer;
+use crate::containers::sizes::Sizes;
+use crate::error::{Answer, ApiError};
 use crate::images::list as image_list;
 use crate::request;
 use crate::router::{API_MINOR, MIN_API_MINOR};
@@ -202,29 +203,44 @@ fn info_json(summary: &HostSummary, host: &Host) -> Value {
     })
 }
 
+/// What `/system/df` may be asked about.
+const USAGE_TYPES: [&str; 4] = ["container", "image", "volume", "build-cache"];
+
 pub fn disk_usage(call: &Call) -> Answer {
-    let images = call.engine().images().list()?;
+    let types = call.query.texts("type");
+    if let Some(other) = types.iter().find(|kind| !USAGE_TYPES.contains(&kind.as_str())) {
+        return Err(ApiError::invalid(format!("unknown object type: {other}")));
+    }
+    let wants = |kind: &str| types.is_empty() || types.iter().any(|wanted| wanted == kind);
     let containers = call.engine().containers();
-    let usage = Usage::of(&images);
-    let now = Utc::now();
-    Ok(request::ok_json(&json!({
-        "LayersSize": usage.layers_bytes,
-        "Images": images
+    let mut answer = json!({ "LayersSize": 0, "Images": null, "Containers": null, "Volumes": null, "BuildCache": null,
+        "BuilderSize": 0 });
+    if wants("image") {
+        let images = call.engine().images().list()?;
+        let usage = Usage::of(&images);
+        answer["LayersSize"] = json!(usage.layers_bytes);
+        let images = images.iter().zip(&usage.shared_bytes).map(|(image, shared)| {
+            let users = containers
+                .iter()
+                .filter(|container| container.image_id == image.id);
+            image_list::image_json(image, Some(users.count()), Some(*shared))
+        });
+        answer["Images"] = images.collect();
+    }
+    if wants("container") {
+        let (sizes, now) = (Sizes::new(call.engine()), Utc::now());
+        let containers = containers
             .iter()
-            .zip(&usage.shared_bytes)
-            .map(|(image, shared)| {
-                let users = containers.iter().filter(|container| container.image_id == image.id).count();
-                image_list::image_json(image, Some(users), Some(*shared))
-            })
-            .collect::<Vec<_>>(),
-        "Containers": containers
-            .iter()
-            .map(|container| container_list::container_json(container, now, true))
-            .collect::<Vec<_>>(),
-        "Volumes": [],
-        "BuildCache": [],
-        "BuilderSize": 0,
-    })))
+            .map(|container| container_list::container_json(container, now, Some(&sizes)));
+        answer["Containers"] = containers.collect();
+    }
+    // There are none of these.
+    for (kind, key) in [("volume", "Volumes"), ("build-cache", "BuildCache")] {
+        if wants(kind) {
+            answer[key] = json!([]);
+        }
+    }
+    Ok(request::ok_json(&answer))
 }
 
 #[cfg(test)]

@@ -136,6 +136,12 @@ impl Engine {
         all
     }
 
+    /// What a container takes of the host's disk beside its image: dom0 never looks into what it wrote.
+    pub fn written_bytes(&self, container: &Container) -> u64 {
+        let disk = self.cx.container_folder(&container.id).join("disk.ext4");
+        disks::written_bytes(&self.cx.template, &disk)
+    }
+
     pub fn container(&self, text: &str) -> Result<Container, Error> {
         self.shared(text).map(|shared| shared.record())
     }

@@ -1,5 +1,7 @@
 //! `hyper system df`
 
+mod verbose;
+
 use anyhow::Result;
 use serde_json::Value;
 
@@ -23,10 +25,17 @@ pub struct Args {
     /// Format output using a custom template: 'table', 'table TEMPLATE', 'json' or a Go template
     #[arg(long, value_name = "STRING")]
     format: Option<String>,
+    /// Show detailed information on space usage
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
     let usage = client.get(Target::api("system").push("df")).await?;
+    if args.verbose {
+        verbose::print(&usage, args.format.as_deref())?;
+        return Ok(0);
+    }
     let rows: Vec<_> = kinds(&usage).iter().map(Kind::row).collect();
     table::print(args.format.as_deref(), COLUMNS, SHOWN, &rows)?;
     Ok(0)

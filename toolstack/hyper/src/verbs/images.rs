@@ -12,7 +12,7 @@ use crate::target::Target;
 use crate::time;
 use crate::units::human_size;
 
-const COLUMNS: &[Column] = &[
+pub(super) const COLUMNS: &[Column] = &[
     ("ID", "IMAGE ID"),
     ("Repository", "REPOSITORY"),
     ("Tag", "TAG"),
@@ -156,6 +156,17 @@ fn names(image: &Value, digests: bool) -> Vec<Name> {
         });
     }
     names
+}
+
+/// With the first of its names alone.
+pub(super) fn first_row(image: &Value, whole: bool) -> Row {
+    let none = || Name {
+        repository: NONE.to_owned(),
+        tag: NONE.to_owned(),
+        digest: NONE.to_owned(),
+    };
+    let name = names(image, false).into_iter().find(|name| name.tag != NONE);
+    row(image, name.unwrap_or_else(none), whole)
 }
 
 fn row(image: &Value, name: Name, whole: bool) -> Row {

@@ -13,7 +13,7 @@ use crate::units::human_size;
 
 use super::{text, truncated_id};
 
-const COLUMNS: &[Column] = &[
+pub(super) const COLUMNS: &[Column] = &[
     ("ID", "CONTAINER ID"),
     ("Image", "IMAGE"),
     ("Command", "COMMAND"),
@@ -97,7 +97,7 @@ fn id(container: &Value, whole: bool) -> String {
     if whole { id.to_owned() } else { truncated_id(id) }
 }
 
-fn row(container: &Value, whole: bool) -> Row {
+pub(super) fn row(container: &Value, whole: bool) -> Row {
     let mut row = Row::default();
     let number = |key: &str| container.get(key).and_then(Value::as_i64);
     let created = number("Created").unwrap_or(0);

@@ -1,6 +1,7 @@
 //! `/containers/{id}/json`.
 
 use super::create::{NEVER_KILL, annotations_of};
+use super::sizes::Sizes;
 use crate::api::Call;
 use crate::error::Answer;
 use crate::request;
@@ -19,8 +20,7 @@ pub fn inspect(call: &Call, id: &str) -> Answer {
     let execs = call.engine().execs(&container.id);
     let mut value = container_json(&container, &log, &execs);
     if call.query.flag("size") {
-        value["SizeRw"] = json!(0);
-        value["SizeRootFs"] = json!(0);
+        Sizes::new(call.engine()).add_to(&mut value, &container);
     }
     Ok(request::ok_json(&value))
 }

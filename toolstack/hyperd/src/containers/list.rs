@@ -1,6 +1,7 @@
 //! `/containers/json`.
 
 use super::create::annotations_of;
+use super::sizes::Sizes;
 use crate::api::Call;
 use crate::error::{Answer, ApiError};
 use crate::filters::Filters;
@@ -65,10 +66,10 @@ pub fn list(call: &Call) -> Answer {
     };
     let chosen = selection.choose(engine.containers())?;
     let now = Utc::now();
-    let size = call.query.flag("size");
+    let sizes = call.query.flag("size").then(|| Sizes::new(engine));
     let list: Vec<Value> = chosen
         .iter()
-        .map(|container| container_json(container, now, size))
+        .map(|container| container_json(container, now, sizes.as_ref()))
         .collect();
     Ok(request::ok_json(&list))
 }
@@ -190,7 +191,7 @@ fn command(container: &Container) -> String {
     quoted.collect::<Vec<_>>().join(" ")
 }
 
-pub fn container_json(container: &Container, now: DateTime<Utc>, size: bool) -> Value {
+pub fn container_json(container: &Container, now: DateTime<Utc>, sizes: Option<&Sizes<'_>>) -> Value {
     let config = &container.config;
     let mut value = json!({
         "Id": container.id,
@@ -210,9 +211,8 @@ pub fn container_json(container: &Container, now: DateTime<Utc>, size: bool) -> 
         "NetworkSettings": { "Networks": {} },
         "Mounts": [],
     });
-    if size {
-        value["SizeRw"] = json!(0);
-        value["SizeRootFs"] = json!(0);
+    if let Some(sizes) = sizes {
+        sizes.add_to(&mut value, container);
     }
     value
 }

@@ -10,6 +10,7 @@ pub mod list;
 pub mod logs;
 pub mod prune;
 mod refused;
+pub mod sizes;
 
 use crate::api::Call;
 use crate::error::ApiError;
