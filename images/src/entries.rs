@@ -117,6 +117,29 @@ impl<R: Read> Reader<R> {
     }
 }
 
+/// Whether two files have the same entries. They may be compressed in different ways.
+pub fn same(one: impl Read, other: impl Read) -> bool {
+    let unpacked = |from| zstd::Decoder::new(from).map(|from| io::BufReader::with_capacity(1 << 17, from));
+    let (Ok(mut one), Ok(mut other)) = (unpacked(Box::new(one) as Box<dyn Read + '_>), unpacked(Box::new(other))) else {
+        return false;
+    };
+    loop {
+        let length = match (one.fill_buf(), other.fill_buf()) {
+            (Ok([]), Ok([])) => return true,
+            (Ok(one), Ok(other)) => {
+                let length = one.len().min(other.len());
+                if length == 0 || one[..length] != other[..length] {
+                    return false;
+                }
+                length
+            }
+            _ => return false,
+        };
+        one.consume(length);
+        other.consume(length);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +178,10 @@ mod tests {
         }
         let bytes = kept(&tar);
         assert_eq!(read(&bytes).unwrap(), (expected, tar.len() as u64));
+        let otherwise = zstd::encode_all(&zstd::decode_all(&bytes[..]).unwrap()[..], 9).unwrap();
+        assert!(same(&bytes[..], &otherwise[..]));
         for at in 0..bytes.len() {
+            assert!(!same(&bytes[..at], &bytes[..]), "cut at {at}");
             assert!(read(&bytes[..at]).is_err(), "cut at {at}");
             let mut changed = bytes.clone();
             changed[at] ^= 0x55;

@@ -236,7 +236,12 @@ impl Store {
         file.write_all(bytes)
             .and_then(|()| file.sync_all())
             .map_err(Error::write(&*path))?;
-        path.persist(to).map_err(|error| Error::write(to)(error.error))?;
+        self.replace(path, to)
+    }
+
+    /// Moves a file that is complete to where it belongs.
+    pub(crate) fn replace(&self, from: tempfile::TempPath, to: &Path) -> Result<(), Error> {
+        from.persist(to).map_err(|error| Error::write(to)(error.error))?;
         sync_parent(to)
     }
 
@@ -259,7 +264,7 @@ impl Store {
         Ok(self.layer(diff_id)?.with_extension("entries"))
     }
 
-    fn stored(&self, diff_id: &str) -> Result<StoredLayer, Error> {
+    pub(crate) fn stored(&self, diff_id: &str) -> Result<StoredLayer, Error> {
         Ok(StoredLayer {
             diff_id: diff_id.to_owned(),
             tar: self.layer(diff_id)?,
@@ -543,7 +548,7 @@ impl Store {
         digest_of(key.as_bytes())["sha256:".len()..].to_owned()
     }
 
-    fn rootfs_path(&self, diff_ids: &[String]) -> PathBuf {
+    pub(crate) fn rootfs_path(&self, diff_ids: &[String]) -> PathBuf {
         let id = Self::rootfs_id(diff_ids);
         self.root.join("rootfs").join(format!("{id}.erofs"))
     }
@@ -566,18 +571,14 @@ impl Store {
         }
         let store = Arc::clone(self);
         tokio::task::spawn_blocking(move || {
-            let temporary = store.make_rootfs(&layers)?;
-            temporary
-                .persist(&path)
-                .map_err(|error| Error::write(&path)(error.error))?;
-            sync_parent(&path)?;
+            store.replace(store.make_rootfs(&layers)?, &path)?;
             rootfs::disk(id, path, &layers)
         })
         .await
         .unwrap_or(Err(Error::Interrupted))
     }
 
-    fn make_rootfs(&self, layers: &[StoredLayer]) -> Result<tempfile::TempPath, Error> {
+    pub(crate) fn make_rootfs(&self, layers: &[StoredLayer]) -> Result<tempfile::TempPath, Error> {
         // Entries that cannot be used are made again, each once.
         let mut again = BTreeSet::new();
         loop {
@@ -595,10 +596,7 @@ impl Store {
                     }
                     let staged = self.stage()?;
                     layer::read_entries(&layer.tar, &staged)?;
-                    staged
-                        .entries
-                        .persist(&layer.entries)
-                        .map_err(|error| Error::write(&layer.entries)(error.error))?;
+                    self.replace(staged.entries, &layer.entries)?;
                 }
             }
         }

@@ -116,7 +116,7 @@ fn damage_is_found_where_it_is() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::open(root.path()).unwrap();
     let (whole, changed, missing) = (
-        add(&store, "whole", b"1"),
+        add(&store, "whole", b""),
         add(&store, "changed", b"2"),
         add(&store, "missing", b"3"),
     );
@@ -142,6 +142,44 @@ fn damage_is_found_where_it_is() {
     assert_eq!(one.len(), 1);
     assert_eq!(one[0].names, ["missing:latest"]);
     assert!(matches!(store.verify(Some("nothing")), Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn what_is_made_from_layers_is_made_again_where_it_is_damaged() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    let image = crate::save::tests::image(&store, "a:1", &[b"one", b"two"]).await;
+    let verify = || store.verify(None).unwrap().remove(0);
+    assert_eq!((verify().damage, verify().repaired), (vec![], vec![]));
+
+    let disk = store.rootfs(&image).await.unwrap();
+    let layer = image.configuration.rootfs().diff_ids()[1].clone();
+    let entries = store.entries(&layer).unwrap();
+    for (path, what) in [(&disk.index, "index"), (&entries, layer.as_str())] {
+        let whole = fs::read(path).unwrap();
+        let mut changed = whole.clone();
+        let middle = changed.len() / 2;
+        changed[middle] ^= 1;
+        fs::write(path, changed).unwrap();
+        let found = verify();
+        assert_eq!(found.damage, Vec::<String>::new());
+        assert_eq!(found.repaired.len(), 1);
+        assert!(found.repaired[0].contains(what), "{found:?}");
+        assert!(fs::read(path).unwrap() == whole);
+        assert_eq!(verify().repaired, Vec::<String>::new());
+
+        // What is missing is made when it is needed.
+        fs::remove_file(path).unwrap();
+        assert_eq!((verify().damage, verify().repaired), (vec![], vec![]));
+        store.replace(file_of(&store, &whole), path).unwrap();
+    }
+    assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
+}
+
+fn file_of(store: &Store, bytes: &[u8]) -> tempfile::TempPath {
+    let path = store.temporary().unwrap();
+    fs::write(&path, bytes).unwrap();
+    path
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Checks that what the store holds is still what its digests say.
+//! Checks that what the store holds is still what its digests say, and what was made of it what would be made again.
 
-use crate::layer::hex;
+use crate::layer::{self, hex};
 use crate::store::parse_configuration;
-use crate::{Error, Store};
+use crate::{Error, Store, StoredLayer, entries};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -20,6 +20,8 @@ pub struct Verified {
     pub bytes: u64,
     /// One sentence for each manifest, config or layer that is not what it should be.
     pub damage: Vec<String>,
+    /// The same for each file made from layers that was not what they make; it is now. Guests that run keep the old.
+    pub repaired: Vec<String>,
 }
 
 /// How a file differs from its digest, and its length.
@@ -27,7 +29,7 @@ type Finding = (Option<String>, u64);
 
 impl Store {
     /// Reads manifests, configs and layers of all images, or of the one that `text` names, and compares their digests.
-    /// The root file systems are made from the layers and have no digest of their own.
+    /// The entries of layers and the indexes of root file systems have none: they are made again and compared.
     pub fn verify(self: &Arc<Self>, text: Option<&str>) -> Result<Vec<Verified>, Error> {
         let mut seen = BTreeMap::new();
         let mut verified = Vec::new();
@@ -75,12 +77,80 @@ impl Store {
         {
             damage.push(error.to_string());
         }
+        let mut repaired = Vec::new();
+        if damage.is_empty() {
+            match self.verify_derived(seen, &layers) {
+                Ok(found) => repaired = found,
+                Err(error) => damage.push(error.to_string()),
+            }
+        }
         Ok(Verified {
             id,
             names,
             bytes,
             damage,
+            repaired,
         })
+    }
+
+    /// Checks what is made from these layers, which are whole. What is missing is made when it is needed.
+    fn verify_derived(
+        &self,
+        seen: &mut BTreeMap<String, Finding>,
+        diff_ids: &[String],
+    ) -> Result<Vec<String>, Error> {
+        let layers = diff_ids.iter().map(|diff_id| self.stored(diff_id));
+        let layers = layers.collect::<Result<Vec<_>, _>>()?;
+        let mut repaired = Vec::new();
+        for layer in &layers {
+            let key = layer.entries.display().to_string();
+            if !seen.contains_key(&key) {
+                let wrong = self.verify_entries(layer)?;
+                seen.insert(key.clone(), (wrong, 0));
+            }
+            repaired.extend(seen[&key].0.clone());
+        }
+        let index = self.rootfs_path(diff_ids);
+        let key = index.display().to_string();
+        if !seen.contains_key(&key) {
+            let wrong = self.verify_index(&index, &layers)?;
+            seen.insert(key.clone(), (wrong, 0));
+        }
+        repaired.extend(seen[&key].0.clone());
+        Ok(repaired)
+    }
+
+    fn verify_entries(&self, layer: &StoredLayer) -> Result<Option<String>, Error> {
+        if !layer.entries.exists() {
+            return Ok(None);
+        }
+        let staged = self.stage()?;
+        layer::read_entries(&layer.tar, &staged)?;
+        let made = File::open(&staged.entries).map_err(Error::read(&*staged.entries))?;
+        if File::open(&layer.entries).is_ok_and(|found| entries::same(found, made)) {
+            return Ok(None);
+        }
+        self.replace(staged.entries, &layer.entries)?;
+        Ok(Some(format!(
+            "the entries of layer {} were damaged: made again",
+            layer.diff_id
+        )))
+    }
+
+    fn verify_index(&self, index: &Path, layers: &[StoredLayer]) -> Result<Option<String>, Error> {
+        if !index.exists() {
+            return Ok(None);
+        }
+        let made = self.make_rootfs(layers)?;
+        let same = hash(&made).map_err(Error::read(&*made))?;
+        if hash(index).is_ok_and(|found| found == same) {
+            return Ok(None);
+        }
+        self.replace(made, index)?;
+        Ok(Some(format!(
+            "the index {} was damaged: made again",
+            index.display()
+        )))
     }
 }
 

@@ -16,9 +16,10 @@ pub async fn plan(call: &Call, id: &str) -> Answer {
 pub async fn verify_images(call: &Call) -> Answer {
     let name = call.query.text("name").map(str::to_owned);
     let verified = call.engine().verify_images(name).await?;
-    let images = verified.into_iter().map(
-        |image| json!({ "Id": image.id, "Names": image.names, "Bytes": image.bytes, "Damage": image.damage }),
-    );
+    let images = verified.into_iter().map(|image| {
+        json!({ "Id": image.id, "Names": image.names, "Bytes": image.bytes, "Damage": image.damage,
+            "Repaired": image.repaired })
+    });
     Ok(request::ok_json(&json!({ "Images": images.collect::<Vec<_>>() })))
 }
 

@@ -45,10 +45,12 @@ fn report(image: &Value) -> (String, bool) {
         [] => truncated_id(text(image, "Id")),
         names => names.join(", "),
     };
+    let repaired = strings(image, "Repaired").into_iter();
+    let repaired: String = repaired.map(|what| format!("{name}: repaired: {what}\n")).collect();
     match strings(image, "Damage").as_slice() {
         [] => {
             let bytes = image.get("Bytes").and_then(Value::as_i64).unwrap_or(0);
-            (format!("{name}: ok ({})", human_size(bytes)), true)
+            (format!("{repaired}{name}: ok ({})", human_size(bytes)), true)
         }
         damage => (
             damage
@@ -70,6 +72,11 @@ mod tests {
     fn each_damage_has_a_line() {
         let whole = json!({ "Id": "sha256:00", "Names": ["a:1", "b:1"], "Bytes": 2000, "Damage": [] });
         assert_eq!(report(&whole), ("a:1, b:1: ok (2kB)".to_owned(), true));
+        let mended = json!({ "Names": ["a:1"], "Bytes": 2, "Damage": [], "Repaired": ["the index"] });
+        assert_eq!(
+            report(&mended),
+            ("a:1: repaired: the index\na:1: ok (2B)".to_owned(), true)
+        );
         let broken =
             json!({ "Id": "sha256:00", "Names": ["a:1"], "Bytes": 1, "Damage": ["layer x is missing", "y"] });
         assert_eq!(
