@@ -120,7 +120,10 @@ impl<R: Read> Reader<R> {
 /// Whether two files have the same entries. They may be compressed in different ways.
 pub fn same(one: impl Read, other: impl Read) -> bool {
     let unpacked = |from| zstd::Decoder::new(from).map(|from| io::BufReader::with_capacity(1 << 17, from));
-    let (Ok(mut one), Ok(mut other)) = (unpacked(Box::new(one) as Box<dyn Read + '_>), unpacked(Box::new(other))) else {
+    let (Ok(mut one), Ok(mut other)) = (
+        unpacked(Box::new(one) as Box<dyn Read + '_>),
+        unpacked(Box::new(other)),
+    ) else {
         return false;
     };
     loop {

@@ -1,6 +1,7 @@
 //! Images in and out of files.
 
 use super::support::{Dom0, Test, pv};
+use serde_json::json;
 
 pub const TESTS: &[Test] = &[pv("archive::save_load", save_load), pv("archive::import", import)];
 
@@ -60,4 +61,29 @@ fn import(dom0: &Dom0<'_>) {
     dom0.sh("echo no tar | hyper import - mine:2").code(1);
     dom0.hyper(&["inspect", "mine:2"]).code(1);
     dom0.hyper(&["rmi", "mine:1"]).ok().out_has("Untagged: mine:1");
+
+    // Instructions of a Dockerfile say how to run it, by hyper and by docker.
+    let docker = "docker -H unix:///run/hyper/hyperd.sock";
+    for (client, name) in [("hyper", "mine:3"), (docker, "mine:4")] {
+        let import = format!("tar -C /etc -c hostname | {client} import");
+        dom0.sh(&format!(
+            r#"{import} -c 'ENV WHO="me and you" AT=here' -c 'LABEL to=$AT' -c 'CMD ["a", "b c"]' \
+                -c 'HEALTHCHECK --interval=3s CMD true' -c 'EXPOSE 80' -c 'WORKDIR w' - {name}"#
+        ))
+        .ok();
+        let config = &dom0.hyper(&["inspect", name]).ok().json()[0]["Config"];
+        assert_eq!(config["Env"], json!(["WHO=me and you", "AT=here"]));
+        assert_eq!(config["Labels"], json!({ "to": "here" }));
+        assert_eq!(config["Cmd"], json!(["a", "b c"]));
+        assert_eq!(config["Healthcheck"]["Test"], json!(["CMD-SHELL", "true"]));
+        assert_eq!(config["ExposedPorts"], json!({ "80/tcp": {} }));
+        assert_eq!(config["WorkingDir"], "/w");
+        dom0.sh(&format!("{import} -c 'RUN make' - {name}"))
+            .code(1)
+            .err_has("RUN is not a valid change command");
+        dom0.sh(&format!("{import} --platform linux/arm64 - {name}"))
+            .code(1)
+            .err_has("not supported");
+        dom0.hyper(&["rmi", name]).ok();
+    }
 }

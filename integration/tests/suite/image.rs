@@ -134,6 +134,7 @@ fn prune(dom0: &Dom0<'_>) {
         rows.into_iter().find(|row| row.starts_with(kind)).expect(kind)
     };
     dom0.hyper(&["system", "df"]).ok().out_has("RECLAIMABLE");
+    sizes(dom0);
     assert!(df("Containers").starts_with("Containers/1/1/"));
     assert!(!df("Images").ends_with("/0B (0%)"), "{}", df("Images"));
 
@@ -158,6 +159,63 @@ fn prune(dom0: &Dom0<'_>) {
     dom0.forget_pulled();
 }
 
+/// What the container `user` and the images take, one by one.
+fn sizes(dom0: &Dom0<'_>) {
+    let written = || {
+        let size = dom0.hyper(&["inspect", "-s", "-f", "{{.SizeRw}} {{.SizeRootFs}}", "user"]);
+        let numbers: Vec<u64> = size
+            .ok()
+            .text()
+            .split(' ')
+            .map(|n| n.parse().expect("a size"))
+            .collect();
+        assert!(numbers[1] > numbers[0] + 100_000, "{numbers:?}");
+        numbers[0]
+    };
+    let before = written();
+    dom0.exec(
+        "user",
+        &["sh", "-c", "head -c 3000000 /dev/urandom > /written; sync"],
+    )
+    .ok();
+    let after = written();
+    assert!(
+        after >= before + 3_000_000 && after < before + 9_000_000,
+        "{before} {after}"
+    );
+    dom0.hyper(&["ps", "-s", "--format", "{{.Size}}"])
+        .ok()
+        .out_has("MB (virtual ");
+    for client in ["hyper", "docker -H unix:///run/hyper/hyperd.sock"] {
+        let ran = dom0.sh(&format!("{client} system df -v"));
+        let lines = ran.ok().lines();
+        let below = |title: &str| {
+            let at = lines
+                .iter()
+                .position(|line| line.starts_with(title))
+                .expect(title);
+            lines[at + 2].split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            below("Images space usage:"),
+            "REPOSITORY TAG IMAGE ID CREATED SIZE SHARED SIZE UNIQUE SIZE CONTAINERS"
+        );
+        assert_eq!(
+            below("Containers space usage:"),
+            "CONTAINER ID IMAGE COMMAND LOCAL VOLUMES SIZE CREATED STATUS NAMES"
+        );
+        assert_eq!(below("Local Volumes space usage:"), "VOLUME NAME LINKS SIZE");
+        assert_eq!(
+            below("Build cache usage: 0B"),
+            "CACHE ID CACHE TYPE SIZE CREATED LAST USED USAGE SHARED"
+        );
+        let row = lines
+            .iter()
+            .find(|line| line.starts_with("localhost:5000/busybox "));
+        assert!(row.expect("busybox").trim_end().ends_with(" 1"), "{row:?}");
+    }
+}
+
 fn verify(dom0: &Dom0<'_>) {
     const ODD: &str = "localhost:5000/busybox:odd";
     dom0.pull(ODD);
@@ -169,6 +227,19 @@ fn verify(dom0: &Dom0<'_>) {
     dom0.hyper(&["image", "verify", "no/such:image"])
         .code(1)
         .one_error("no such image");
+    // What is made from layers is made again.
+    dom0.sh("cd /var/lib/hyper/images; for file in rootfs/* layers/*.entries; do printf X | dd of=$file bs=1 seek=99 \
+        conv=notrunc status=none; done")
+    .ok();
+    dom0.hyper(&["image", "verify", ODD])
+        .ok()
+        .out_has(&format!("{ODD}: repaired: the entries of layer sha256:"))
+        .out_has(&format!("{ODD}: repaired: the index "))
+        .out_has(&format!("{ODD}: ok"));
+    dom0.hyper(&["image", "verify"])
+        .ok()
+        .out_has(&format!("{BUSYBOX}:latest: repaired"));
+    dom0.hyper(&["image", "verify"]).ok().out_lacks("repaired");
     // The last layer is of this image alone. One byte of it changes.
     let layer = dom0.hyper(&["inspect", ODD]).ok().json()[0]["RootFS"]["Layers"]
         .as_array()

@@ -46,7 +46,9 @@ fn report(image: &Value) -> (String, bool) {
         names => names.join(", "),
     };
     let repaired = strings(image, "Repaired").into_iter();
-    let repaired: String = repaired.map(|what| format!("{name}: repaired: {what}\n")).collect();
+    let repaired: String = repaired
+        .map(|what| format!("{name}: repaired: {what}\n"))
+        .collect();
     match strings(image, "Damage").as_slice() {
         [] => {
             let bytes = image.get("Bytes").and_then(Value::as_i64).unwrap_or(0);
