@@ -5,7 +5,7 @@
 //! that is missing or damaged is made anew.
 
 use crate::archive::{Archive, Entry};
-use crate::tree::TreeError;
+use crate::tree::{MAX_ENTRIES, TreeError};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read, Write};
 
@@ -61,7 +61,12 @@ pub enum Failure {
 /// Writes the entries of a tar, up to its end marker.
 pub fn copy<W: Write>(tar: impl BufRead, to: &mut Writer<W>) -> Result<(), Failure> {
     let mut archive = Archive::new(tar);
+    let mut count = 0;
     while let Some(entry) = archive.next_entry().map_err(Failure::Tar)? {
+        count += 1;
+        if count > MAX_ENTRIES {
+            return Err(Failure::Tar(TreeError::TooManyEntries));
+        }
         to.add(entry).map_err(Failure::Write)?;
     }
     Ok(())

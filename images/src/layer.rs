@@ -132,6 +132,8 @@ struct Unpacked<'a, R> {
     name: &'a str,
     file: File,
     path: &'a Path,
+    /// Not when it is only read to see whether it is what was announced.
+    is_kept: bool,
     /// Why no more was read, while whoever reads was told of an I/O error only.
     failed: Option<Error>,
 }
@@ -154,9 +156,11 @@ impl<R: Read> Unpacked<'_, R> {
             });
         }
         self.hash.update(&self.chunk[..length]);
-        self.file
-            .write_all(&self.chunk[..length])
-            .map_err(Error::write(self.path))?;
+        if self.is_kept {
+            self.file
+                .write_all(&self.chunk[..length])
+                .map_err(Error::write(self.path))?;
+        }
         self.filled = length;
         Ok(())
     }
@@ -225,7 +229,7 @@ pub fn ingest(
         Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(&mut source)),
         Compression::Zstd => Box::new(zstd::Decoder::new(&mut source).map_err(failed)?),
     };
-    let staged = stage(decompressed, limit, name, to)?;
+    let staged = stage(decompressed, limit, name, announced.is_some(), to)?;
     // What stands behind the compressed stream belongs to the digest too.
     io::copy(&mut source, &mut io::sink()).map_err(failed)?;
     if let Some(announced) = announced {
@@ -249,7 +253,13 @@ struct Written {
     entries: Result<EntriesWriter, TreeError>,
 }
 
-fn stage(decompressed: impl Read, limit: u64, name: &str, to: &Staged) -> Result<Written, Error> {
+fn stage(
+    decompressed: impl Read,
+    limit: u64,
+    name: &str,
+    is_announced: bool,
+    to: &Staged,
+) -> Result<Written, Error> {
     let mut tar = Unpacked {
         from: decompressed,
         chunk: vec![0; CHUNK_BYTES],
@@ -261,13 +271,17 @@ fn stage(decompressed: impl Read, limit: u64, name: &str, to: &Staged) -> Result
         name,
         file: File::create(&to.tar).map_err(Error::write(&*to.tar))?,
         path: &to.tar,
+        is_kept: true,
         failed: None,
     };
     let entries = match write_entries(&mut tar, to) {
         Ok(writer) => Ok(writer),
-        Err(Failure::Tar(error)) => Err(error),
+        Err(Failure::Tar(error)) if is_announced || tar.failed.is_some() => Err(error),
+        // There is no more to be found out about it.
+        Err(Failure::Tar(error)) => return Err(corrupt(name, error.to_string())),
         Err(Failure::Write(error)) => return Err(Error::write(&*to.entries)(error)),
     };
+    tar.is_kept = entries.is_ok();
     tar.drain()?;
     Ok(Written {
         diff_id: hex(tar.hash.finalize().as_slice()),

@@ -48,6 +48,8 @@ pub use verify::Verified;
 #[cfg(test)]
 mod fuzz_tests;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod merge_tests;
 #[cfg(test)]
 mod transfer_tests;

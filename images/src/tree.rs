@@ -13,6 +13,8 @@ use thiserror::Error;
 const MAX_TREE_BYTES: usize = 1 << 30;
 /// What one more file costs beside its name.
 const NODE_BYTES: usize = size_of::<Node>() + 64;
+/// No tree has more, so no layer needs more.
+pub const MAX_ENTRIES: usize = MAX_TREE_BYTES / NODE_BYTES;
 /// Directories one below the other.
 const MAX_DEPTH: usize = 1000;
 const MAX_NAME_BYTES: usize = 255;
