@@ -57,6 +57,24 @@ fn document() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// A header and a token, both a little off.
+fn challenge() -> impl Strategy<Value = Vec<u8>> {
+    let header =
+        r#"(Bearer|Basic|bearer) (realm="?[a-z:/. \\"]{0,30}"?,? ?(service|scope)=?"?[a-z]{0,9}"?)?"#;
+    let token = r#"\{"(token|access_token)":("[ -~]{0,20}"|null|7)\}?"#;
+    (header, token).prop_map(|(header, token)| {
+        let length = u8::try_from(header.len()).unwrap_or(u8::MAX);
+        [&[1, length][..], header.as_bytes(), token.as_bytes()].concat()
+    })
+}
+
+fn instructions() -> impl Strategy<Value = Vec<u8>> {
+    let config =
+        r#"(\{"(Env|Labels|ExposedPorts|Cmd|OnBuild|WorkingDir)":(\["a=b"\]|\{"a":"b"\}|null|7|"x")\})?"#;
+    let changes = r#"((ENV|LABEL|CMD|HEALTHCHECK|EXPOSE|VOLUME|ONBUILD|WORKDIR|USER) [a$\\{}:="' \n,0-9/-]{0,20}\n?){0,4}"#;
+    (config, changes).prop_map(|(config, changes)| [config.as_bytes(), b"\0", changes.as_bytes()].concat())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
@@ -77,6 +95,33 @@ proptest! {
     }
 
     #[test]
+    fn tar_headers_survive_any_script(script in vec(any::<u8>(), 0..2000)) {
+        bodies::archive::run(&script);
+    }
+
+    #[test]
+    fn archives_survive_any_script(script in vec(any::<u8>(), 0..600)) {
+        bodies::load::run(&script);
+    }
+
+    #[test]
+    fn entries_survive_any_bytes(bytes in vec(any::<u8>(), 0..300)) {
+        bodies::entries::run(&bytes);
+    }
+
+    #[test]
+    fn challenges_and_tokens_survive_any_bytes(
+        bytes in prop_oneof![vec(any::<u8>(), 0..300), challenge()],
+    ) {
+        bodies::auth::run(&bytes);
+    }
+
+    #[test]
+    fn changes_survive_any_text(bytes in prop_oneof![vec(any::<u8>(), 0..200), instructions()]) {
+        bodies::dockerfile::run(&bytes);
+    }
+
+    #[test]
     fn documents_survive_any_bytes(bytes in prop_oneof![vec(any::<u8>(), 0..100), document()]) {
         bodies::config::run(&bytes);
     }
@@ -84,6 +129,11 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn indexes_have_all_of_any_tree(script in vec(any::<u8>(), 0..600)) {
+        bodies::index::run(&script);
+    }
 
     #[test]
     fn layers_survive_any_bytes(bytes in prop_oneof![vec(any::<u8>(), 0..300), packed()]) {

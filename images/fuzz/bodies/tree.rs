@@ -4,6 +4,7 @@
 //! letters, and now and then raw bytes.
 
 use super::erofs::{Image, What};
+use super::script::{byte, take};
 use crate::archive::Archive;
 use crate::error::Error;
 use crate::layer::read_entries;
@@ -12,17 +13,6 @@ use crate::tree::{Kind, Meta, ROOT, Tree, TreeError};
 use crate::{Staged, StoredLayer};
 use std::collections::BTreeMap;
 use std::io::Write;
-
-/// Takes so many bytes, and what there is when there are less.
-fn take<'a>(script: &mut &'a [u8], most: usize) -> &'a [u8] {
-    let (taken, rest) = script.split_at(most.min(script.len()));
-    *script = rest;
-    taken
-}
-
-fn byte(script: &mut &[u8]) -> u8 {
-    take(script, 1).first().copied().unwrap_or(0)
-}
 
 /// Mostly short paths of parts that other entries use too.
 fn path(script: &mut &[u8]) -> Vec<u8> {
@@ -52,7 +42,7 @@ fn path(script: &mut &[u8]) -> Vec<u8> {
     path
 }
 
-fn member(name: &[u8], flag: u8, data: &[u8], link: &[u8], size: u64) -> Vec<u8> {
+pub fn member(name: &[u8], flag: u8, data: &[u8], link: &[u8], size: u64) -> Vec<u8> {
     let mut header = [0; 512];
     header[..name.len().min(100)].copy_from_slice(&name[..name.len().min(100)]);
     header[100..107].copy_from_slice(b"0000644");

@@ -3,8 +3,12 @@
 
 #[path = "../../src/archive.rs"]
 mod archive;
+#[path = "../../src/compress.rs"]
+mod compress;
 #[path = "../../src/config.rs"]
 mod config;
+#[path = "../../src/dockerfile/mod.rs"]
+mod dockerfile;
 #[path = "../../src/entries.rs"]
 mod entries;
 #[path = "../../src/erofs/mod.rs"]
@@ -13,18 +17,36 @@ mod erofs;
 mod error;
 #[path = "../../src/forms.rs"]
 mod forms;
+#[path = "../../src/import.rs"]
+mod import;
 #[path = "../../src/layer.rs"]
 mod layer;
+#[path = "../../src/load/mod.rs"]
+mod load;
+#[path = "../../src/local.rs"]
+mod local;
 #[path = "../../src/manifest.rs"]
 mod manifest;
 #[path = "../../src/name.rs"]
 mod name;
+#[path = "../../src/pull.rs"]
+mod pull;
+#[path = "../../src/push/mod.rs"]
+mod push;
+#[path = "../../src/registry/mod.rs"]
+mod registry;
 #[path = "../../src/rootfs.rs"]
 mod rootfs;
+#[path = "../../src/save.rs"]
+mod save;
 #[path = "../../src/store.rs"]
 mod store;
 #[path = "../../src/tree.rs"]
 mod tree;
+#[path = "../../src/usage.rs"]
+mod usage;
+#[path = "../../src/verify.rs"]
+mod verify;
 
 use config::ImageConfig;
 use error::Error;

@@ -7,8 +7,8 @@
 
 mod documents;
 mod expand;
-mod members;
-mod plan;
+pub(crate) mod members;
+pub(crate) mod plan;
 
 pub(crate) use expand::expand;
 

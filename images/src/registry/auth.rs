@@ -92,13 +92,16 @@ pub async fn token(
         _ => return Err(Fault::answer(response).await),
     }
     let body = read_limited(response, MAX_ANSWER_BYTES).await?;
-    let token = serde_json::from_slice::<Token>(&body)
-        .ok()
-        .and_then(|answer| answer.token.or(answer.access_token));
-    let header = token.and_then(|token| secret(format!("Bearer {token}")));
-    header
-        .map(Some)
-        .ok_or_else(|| Fault::Nonsense("its token server gave no token".to_owned()))
+    match read_token(&body) {
+        Some(header) => Ok(Some(header)),
+        None => Err(Fault::Nonsense("its token server gave no token".to_owned())),
+    }
+}
+
+/// The token in a server's answer, as a header.
+pub fn read_token(body: &[u8]) -> Option<HeaderValue> {
+    let answer: Token = serde_json::from_slice(body).ok()?;
+    secret(format!("Bearer {}", answer.token.or(answer.access_token)?))
 }
 
 /// The header of a password; `None` without one.

@@ -12,7 +12,7 @@
 //! The requests are those of the OCI distribution specification:
 //! <https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md>.
 
-mod auth;
+pub(crate) mod auth;
 mod blob;
 mod endpoint;
 #[cfg(test)]
