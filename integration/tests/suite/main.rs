@@ -15,6 +15,7 @@ mod image;
 mod lifecycle;
 mod push;
 mod run;
+mod secure;
 mod stdio;
 mod storage;
 mod support;
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
     let tests = [
         run::TESTS,
         push::TESTS,
+        secure::TESTS,
         exec::TESTS,
         stdio::TESTS,
         tty::TESTS,

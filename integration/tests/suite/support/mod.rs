@@ -4,6 +4,7 @@ mod dom0;
 mod harness;
 mod process;
 mod registry;
+pub mod secure;
 mod terminal;
 
 pub use dom0::{BUSYBOX, DEBIAN, Dom0};
