@@ -13,6 +13,7 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
+mod overlay;
 mod push;
 mod run;
 mod secure;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         image::TESTS,
         archive::TESTS,
         fidelity::TESTS,
+        overlay::TESTS,
         storage::TESTS,
         guest::TESTS,
         docker::TESTS,
