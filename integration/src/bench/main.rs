@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod create;
+mod device;
 mod figures;
 mod images;
 
@@ -31,6 +32,12 @@ enum What {
         #[arg(long = "type", value_name = "TYPE", value_parser = ["pv", "pvh"])]
         guest_type: Option<String>,
     },
+    /// Putting together the device of an image's root against `losetup` and `dmsetup`
+    Device {
+        /// How often each is measured
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+    },
     /// Ingest and index of an image against plain decompression, umoci, and skopeo with mkfs.erofs; needs no lab, but root
     Images {
         /// How often each is measured
@@ -45,6 +52,7 @@ fn main() -> ExitCode {
             let types = guest_type.map_or_else(|| vec!["pv".to_owned(), "pvh".to_owned()], |one| vec![one]);
             create::run(rounds, &types)
         }
+        What::Device { rounds } => device::run(rounds),
         What::Images { rounds } => images::run(rounds),
     };
     match done {
