@@ -1,8 +1,9 @@
 //! A layer of the store made ready for a registry. The same layer always gives the same bytes.
 
 use crate::Error;
-use crate::forms::{Form, OCI_GZIP};
+use crate::forms::Form;
 use crate::layer::hex;
+use crate::manifest::OCI_GZIP;
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -56,7 +57,7 @@ pub(crate) fn gzip(tar: &Path, diff_id: &str, to: &Path) -> Result<Form, Error> 
         encoder.write_all(&buffer[..length]).map_err(Error::write(to))?;
     }
     if hex(hash.finalize().as_slice()) != diff_id {
-        return Err(Error::DamagedContent(format!("layer {diff_id}")));
+        return Err(Error::altered(tar));
     }
     let mut packed = encoder.finish().map_err(Error::write(to))?;
     packed.flush().map_err(Error::write(to))?;
@@ -93,6 +94,6 @@ mod tests {
         assert_eq!(unpacked, plain);
         std::fs::write(path("tar"), &plain[1..]).unwrap();
         let damaged = gzip(&path("tar"), &diff_id, &path("3"));
-        assert!(matches!(damaged, Err(Error::DamagedContent(_))));
+        assert!(matches!(damaged, Err(Error::Damaged { .. })));
     }
 }

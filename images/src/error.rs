@@ -26,8 +26,6 @@ pub enum Error {
     Mirror(String),
     #[error("the certificate {path} is not understood: {why}")]
     Certificate { path: PathBuf, why: String },
-    #[error("{0} is damaged: see hyper image verify, and pull the image again")]
-    DamagedContent(String),
     #[error("{0} refused the login: unauthorized: incorrect username or password")]
     LoginRefused(String),
     #[error("cannot reach the registry {registry}")]
@@ -114,6 +112,14 @@ impl Error {
                 | Self::Layer { .. }
                 | Self::MediaType(_)
         )
+    }
+
+    /// A file of the store that is not what its name says.
+    pub(crate) fn altered(path: impl Into<PathBuf>) -> Self {
+        Self::Damaged {
+            path: path.into(),
+            why: "it is not what its digest says".to_owned(),
+        }
     }
 
     pub(crate) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {

@@ -1,6 +1,7 @@
 //! How layers are transferred: of each layer the compressed forms that are known to unpack to it, and the repositories
 //! that have them. With these a push finds what is there already. The file may be lost: then more is sent than need be.
 
+use crate::manifest::{DOCKER_GZIP, DOCKER_TAR, OCI_GZIP, OCI_TAR};
 use crate::{Error, Store};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -10,11 +11,6 @@ use std::path::Path;
 /// Of a layer; one that is compressed in many ways is compressed once more, if need be.
 const MAX_FORMS: usize = 4;
 const MAX_REPOSITORIES: usize = 8;
-
-const OCI_TAR: &str = "application/vnd.oci.image.layer.v1.tar";
-pub(crate) const OCI_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const DOCKER_TAR: &str = "application/vnd.docker.image.rootfs.diff.tar";
-const DOCKER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
 /// A layer as it is transferred. Both digests were verified together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,7 +141,7 @@ mod tests {
         let mut form = form("sha256:1", "r");
         assert_eq!(form.media_type_for(true), Some(DOCKER_GZIP));
         assert_eq!(form.media_type_for(false), Some(OCI_GZIP));
-        form.media_type = "application/vnd.oci.image.layer.v1.tar+zstd".to_owned();
+        form.media_type = crate::manifest::OCI_ZSTD.to_owned();
         assert_eq!(form.media_type_for(true), None);
         assert_eq!(form.media_type_for(false), Some(form.media_type.as_str()));
     }

@@ -1,6 +1,6 @@
 //! An image out of a tar of a whole root file system, from a stream or an address.
 
-use crate::registry::use_ring;
+use crate::registry::client;
 use crate::{Error, Image, Name, Store};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::TryStreamExt;
@@ -8,7 +8,6 @@ use reqwest::Url;
 use serde_json::{Map, Value, json};
 use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio_util::io::{StreamReader, SyncIoBridge};
 
 /// Asks a web server for a tar, which can be read on a thread that may block.
@@ -21,13 +20,7 @@ pub async fn fetch(url: &str) -> Result<Box<dyn Read + Send>, Error> {
     if !matches!(parsed.scheme(), "http" | "https") {
         return Err(failed("only http and https addresses can be fetched".into()));
     }
-    use_ring();
-    let client = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(15))
-        .read_timeout(Duration::from_secs(60))
-        .user_agent(concat!("hyper/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| failed(error.into()))?;
+    let client = client().build().map_err(|error| failed(error.into()))?;
     let response = client
         .get(parsed)
         .send()

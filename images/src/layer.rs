@@ -1,6 +1,7 @@
 //! One layer on its way into the store: decompression, two digests, writing and reading of its entries in a single pass.
 
 use crate::entries::{self, Failure};
+use crate::manifest::{DOCKER_GZIP, DOCKER_TAR, FOREIGN_GZIP, FOREIGN_TAR, OCI_GZIP, OCI_TAR, OCI_ZSTD};
 use crate::tree::TreeError;
 use crate::{Error, Staged};
 use sha2::{Digest, Sha256};
@@ -25,13 +26,9 @@ pub enum Compression {
 impl Compression {
     pub fn of(media_type: &str) -> Result<Self, Error> {
         match media_type {
-            "application/vnd.oci.image.layer.v1.tar"
-            | "application/vnd.docker.image.rootfs.diff.tar"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar" => Ok(Self::None),
-            "application/vnd.oci.image.layer.v1.tar+gzip"
-            | "application/vnd.docker.image.rootfs.diff.tar.gzip"
-            | "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip" => Ok(Self::Gzip),
-            "application/vnd.oci.image.layer.v1.tar+zstd" => Ok(Self::Zstd),
+            OCI_TAR | DOCKER_TAR | FOREIGN_TAR => Ok(Self::None),
+            OCI_GZIP | DOCKER_GZIP | FOREIGN_GZIP => Ok(Self::Gzip),
+            OCI_ZSTD => Ok(Self::Zstd),
             other => Err(Error::MediaType(other.chars().take(120).collect())),
         }
     }
@@ -236,7 +233,7 @@ pub fn ingest(
         check(announced, source, &staged.diff_id)?;
     }
     let writer = staged.entries.map_err(|error| corrupt(name, error.to_string()))?;
-    finish(writer, staged.bytes, to)?;
+    finish(writer, staged.bytes, &to.entries)?;
     staged.file.sync_data().map_err(Error::write(&*to.tar))?;
     Ok(Ingested {
         diff_id: staged.diff_id,
@@ -274,7 +271,7 @@ fn stage(
         is_kept: true,
         failed: None,
     };
-    let entries = match write_entries(&mut tar, to) {
+    let entries = match write_entries(&mut tar, &to.entries) {
         Ok(writer) => Ok(writer),
         Err(Failure::Tar(error)) if is_announced || tar.failed.is_some() => Err(error),
         // There is no more to be found out about it.
@@ -293,8 +290,8 @@ fn stage(
 
 type EntriesWriter = entries::Writer<BufWriter<File>>;
 
-fn write_entries(tar: &mut impl BufRead, to: &Staged) -> Result<EntriesWriter, Failure> {
-    let mut writer = File::create(&to.entries)
+fn write_entries(tar: &mut impl BufRead, to: &Path) -> Result<EntriesWriter, Failure> {
+    let mut writer = File::create(to)
         .and_then(|file| entries::Writer::new(BufWriter::new(file)))
         .map_err(Failure::Write)?;
     entries::copy(tar, &mut writer)?;
@@ -302,23 +299,23 @@ fn write_entries(tar: &mut impl BufRead, to: &Staged) -> Result<EntriesWriter, F
 }
 
 /// Makes the entries of a layer of the store again.
-pub fn read_entries(tar: &Path, to: &Staged) -> Result<(), Error> {
+pub fn read_entries(tar: &Path, to: &Path) -> Result<(), Error> {
     let file = File::open(tar).map_err(Error::read(tar))?;
     let bytes = file.metadata().map_err(Error::read(tar))?.len();
     let mut reader = io::BufReader::with_capacity(CHUNK_BYTES, file);
     let writer = write_entries(&mut reader, to).map_err(|failure| match failure {
         Failure::Tar(error) => corrupt(&tar.display().to_string(), error.to_string()),
-        Failure::Write(error) => Error::write(&*to.entries)(error),
+        Failure::Write(error) => Error::write(to)(error),
     })?;
     finish(writer, bytes, to)
 }
 
-fn finish(writer: EntriesWriter, tar_bytes: u64, to: &Staged) -> Result<(), Error> {
+fn finish(writer: EntriesWriter, tar_bytes: u64, to: &Path) -> Result<(), Error> {
     writer
         .finish(tar_bytes)
         .and_then(|writer| writer.into_inner().map_err(io::IntoInnerError::into_error))
         .and_then(|file| file.sync_data())
-        .map_err(Error::write(&*to.entries))
+        .map_err(Error::write(to))
 }
 
 fn check<R>(announced: &Announced, source: Hashed<R>, diff_id: &str) -> Result<(), Error> {

@@ -8,7 +8,7 @@ use crate::store::{Named, parse_configuration};
 use crate::{Credentials, Error, Image, Name, Registries, Store};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
-use oci_spec::image::{Arch, Descriptor, ImageManifest, Os};
+use oci_spec::image::{Descriptor, ImageManifest};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -104,7 +104,8 @@ impl Store {
             match &result {
                 Err(error) if error.is_of_registry() && index + 1 < sessions.len() => {
                     let mirror = &session.endpoint.host;
-                    tracing::warn!(mirror, image = %name, error = %Chain(error), "a mirror does not have it");
+                    let error = error as &dyn std::error::Error;
+                    tracing::warn!(mirror, image = %name, error, "a mirror does not have it");
                 }
                 _ => return result,
             }
@@ -151,21 +152,6 @@ impl Store {
     }
 }
 
-/// An error with its sources, for the log.
-pub(crate) struct Chain<'a>(pub &'a (dyn std::error::Error + 'static));
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
-}
-
 impl Pull<'_> {
     async fn run(&self) -> Result<Image, Error> {
         let wanted = self.name.digest().or(self.name.tag()).unwrap_or("latest");
@@ -186,10 +172,10 @@ impl Pull<'_> {
         digest_hex(&id)?;
         let config_bytes = self.blob(manifest.config()).await?;
         let configuration = parse_configuration(&config_bytes, &self.name.to_string())?;
-        if *configuration.os() != Os::Linux || *configuration.architecture() != Arch::Amd64 {
+        if !manifest::fits(configuration.os(), configuration.architecture()) {
             return Err(Error::Platform {
                 name: self.name.to_string(),
-                available: format!("{}/{}", configuration.os(), configuration.architecture()),
+                available: manifest::platform(configuration.os(), configuration.architecture()),
             });
         }
         let diff_ids = configuration.rootfs().diff_ids();

@@ -2,13 +2,19 @@
 
 use crate::entries::{Next, Reader};
 use crate::erofs::{self, BLOCK_BYTES, Part};
+use crate::layer::{digest_of, read_entries};
 use crate::tree::{Tree, TreeError};
-use crate::{Error, StoredLayer};
+use crate::{Error, Image, Store, StoredLayer};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Bumped when root file systems are made in another way.
+const FORMAT: &str = "erofs-3";
 
 /// What a root disk is put together from. A guest sees the index and the layers, in this order and each in whole
 /// blocks of 512 bytes, as one disk; or has each as a disk of its own, which the index knows too.
@@ -122,4 +128,65 @@ pub fn disk(id: String, index: PathBuf, layers: &[StoredLayer]) -> Result<RootDi
         index,
         layers: parts.into_iter().map(|part| part.path).collect(),
     })
+}
+
+/// What stands for the root file system of these layers, in hexadecimal.
+pub fn id(diff_ids: &[String]) -> String {
+    let mut key = FORMAT.to_owned();
+    for diff_id in diff_ids {
+        key.push('\n');
+        key.push_str(diff_id);
+    }
+    digest_of(key.as_bytes())["sha256:".len()..].to_owned()
+}
+
+impl Store {
+    /// The image's root disk; its index is made if it is not there yet.
+    pub async fn rootfs(self: &Arc<Self>, image: &Image) -> Result<RootDisk, Error> {
+        let diff_ids = image.configuration.rootfs().diff_ids();
+        let id = id(diff_ids);
+        let path = self.rootfs_path(&id);
+        let layers = diff_ids
+            .iter()
+            .map(|diff_id| self.stored(diff_id))
+            .collect::<Result<Vec<_>, Error>>()?;
+        if path.exists() {
+            return disk(id, path, &layers);
+        }
+        let _making = self.making.lock().await;
+        if path.exists() {
+            return disk(id, path, &layers);
+        }
+        let store = Arc::clone(self);
+        tokio::task::spawn_blocking(move || {
+            store.replace(store.make_rootfs(&layers)?, &path)?;
+            disk(id, path, &layers)
+        })
+        .await
+        .unwrap_or(Err(Error::Interrupted))
+    }
+
+    pub(crate) fn make_rootfs(&self, layers: &[StoredLayer]) -> Result<tempfile::TempPath, Error> {
+        // Entries that cannot be used are made again, each once.
+        let mut again = BTreeSet::new();
+        loop {
+            let temporary = self.temporary()?;
+            match make(layers, &temporary) {
+                Ok(()) => return Ok(temporary),
+                Err(Failure::Other(error)) => return Err(error),
+                Err(Failure::Entries { layer }) => {
+                    let layer = &layers[layer];
+                    if !again.insert(&layer.diff_id) {
+                        return Err(Error::Damaged {
+                            path: layer.entries.clone(),
+                            why: "it cannot be read although it was just made".to_owned(),
+                        });
+                    }
+                    let entries = self.temporary()?;
+                    read_entries(&layer.tar, &entries)?;
+                    self.replace(entries, &layer.entries)?;
+                }
+            }
+        }
+    }
 }

@@ -13,8 +13,8 @@
 //! A file appears under its final name only when it is complete, verified and on disk.
 
 use crate::forms::Forms;
-use crate::layer::{self, digest_hex, digest_of};
-use crate::rootfs::{self, RootDisk};
+use crate::layer::{digest_hex, digest_of};
+use crate::rootfs;
 use crate::{Error, ImageConfig, Name};
 use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
@@ -23,9 +23,6 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Bumped when the root file systems are made in another way.
-const ROOTFS_FORMAT: &str = "erofs-3";
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct References {
@@ -109,7 +106,7 @@ pub struct Store {
     root: PathBuf,
     references: Mutex<References>,
     /// One root file system is made at a time.
-    making: tokio::sync::Mutex<()>,
+    pub(crate) making: tokio::sync::Mutex<()>,
     /// Files that pulls under way rely on, and how many do: no image names them yet.
     pinned: Mutex<BTreeMap<PathBuf, usize>>,
     forms: Mutex<Forms>,
@@ -260,6 +257,10 @@ impl Store {
             .join(format!("{}.tar", digest_hex(diff_id)?)))
     }
 
+    pub(crate) fn rootfs_path(&self, id: &str) -> PathBuf {
+        self.root.join("rootfs").join(format!("{id}.erofs"))
+    }
+
     fn entries(&self, diff_id: &str) -> Result<PathBuf, Error> {
         Ok(self.layer(diff_id)?.with_extension("entries"))
     }
@@ -351,15 +352,10 @@ impl Store {
     pub(crate) fn document(&self, digest: &str) -> Result<Vec<u8>, Error> {
         let path = self.blob(digest)?;
         let bytes = fs::read(&path).map_err(Error::read(&path))?;
-        let found = digest_of(&bytes);
-        if found != digest {
-            return Err(Error::Digest {
-                what: path.display().to_string(),
-                expected: digest.to_owned(),
-                found,
-            });
+        match digest_of(&bytes) == digest {
+            true => Ok(bytes),
+            false => Err(Error::altered(path)),
         }
-        Ok(bytes)
     }
 
     fn configuration(&self, id: &str) -> Result<ImageConfiguration, Error> {
@@ -512,7 +508,7 @@ impl Store {
                 continue;
             };
             let diff_ids = configuration.rootfs().diff_ids();
-            keep.insert(self.rootfs_path(diff_ids));
+            keep.insert(self.rootfs_path(&rootfs::id(diff_ids)));
             for diff_id in diff_ids {
                 keep.insert(self.layer(diff_id)?);
                 keep.insert(self.entries(diff_id)?);
@@ -537,70 +533,6 @@ impl Store {
         }
         Ok(removed)
     }
-
-    /// What stands for the root file system of these layers, in hexadecimal.
-    fn rootfs_id(diff_ids: &[String]) -> String {
-        let mut key = ROOTFS_FORMAT.to_owned();
-        for diff_id in diff_ids {
-            key.push('\n');
-            key.push_str(diff_id);
-        }
-        digest_of(key.as_bytes())["sha256:".len()..].to_owned()
-    }
-
-    pub(crate) fn rootfs_path(&self, diff_ids: &[String]) -> PathBuf {
-        let id = Self::rootfs_id(diff_ids);
-        self.root.join("rootfs").join(format!("{id}.erofs"))
-    }
-
-    /// The image's root disk; its index is made if it is not there yet.
-    pub async fn rootfs(self: &Arc<Self>, image: &Image) -> Result<RootDisk, Error> {
-        let diff_ids = image.configuration.rootfs().diff_ids();
-        let path = self.rootfs_path(diff_ids);
-        let layers = diff_ids
-            .iter()
-            .map(|diff_id| self.stored(diff_id))
-            .collect::<Result<Vec<_>, Error>>()?;
-        let id = Self::rootfs_id(diff_ids);
-        if path.exists() {
-            return rootfs::disk(id, path, &layers);
-        }
-        let _making = self.making.lock().await;
-        if path.exists() {
-            return rootfs::disk(id, path, &layers);
-        }
-        let store = Arc::clone(self);
-        tokio::task::spawn_blocking(move || {
-            store.replace(store.make_rootfs(&layers)?, &path)?;
-            rootfs::disk(id, path, &layers)
-        })
-        .await
-        .unwrap_or(Err(Error::Interrupted))
-    }
-
-    pub(crate) fn make_rootfs(&self, layers: &[StoredLayer]) -> Result<tempfile::TempPath, Error> {
-        // Entries that cannot be used are made again, each once.
-        let mut again = BTreeSet::new();
-        loop {
-            let temporary = self.temporary()?;
-            match rootfs::make(layers, &temporary) {
-                Ok(()) => return Ok(temporary),
-                Err(rootfs::Failure::Other(error)) => return Err(error),
-                Err(rootfs::Failure::Entries { layer }) => {
-                    let layer = &layers[layer];
-                    if !again.insert(&layer.diff_id) {
-                        return Err(Error::Damaged {
-                            path: layer.entries.clone(),
-                            why: "it cannot be read although it was just made".to_owned(),
-                        });
-                    }
-                    let staged = self.stage()?;
-                    layer::read_entries(&layer.tar, &staged)?;
-                    self.replace(staged.entries, &layer.entries)?;
-                }
-            }
-        }
-    }
 }
 
 /// What goes with a name of an image: the name, and with a repository's last one its digests too, as with docker.
@@ -618,6 +550,7 @@ fn without_name(image: &Record, name: &str) -> Vec<String> {
     std::iter::once(name.to_owned()).chain(digests.cloned()).collect()
 }
 
+/// Makes what was renamed to `path` last.
 fn sync_parent(path: &Path) -> Result<(), Error> {
     let parent = path.parent().unwrap_or(path);
     File::open(parent)

@@ -2,7 +2,7 @@
 
 use crate::layer::{self, hex};
 use crate::store::parse_configuration;
-use crate::{Error, Store, StoredLayer, entries};
+use crate::{Error, Store, StoredLayer, entries, rootfs};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -110,7 +110,7 @@ impl Store {
             }
             repaired.extend(seen[&key].0.clone());
         }
-        let index = self.rootfs_path(diff_ids);
+        let index = self.rootfs_path(&rootfs::id(diff_ids));
         let key = index.display().to_string();
         if !seen.contains_key(&key) {
             let wrong = self.verify_index(&index, &layers)?;
@@ -124,13 +124,13 @@ impl Store {
         if !layer.entries.exists() {
             return Ok(None);
         }
-        let staged = self.stage()?;
-        layer::read_entries(&layer.tar, &staged)?;
-        let made = File::open(&staged.entries).map_err(Error::read(&*staged.entries))?;
+        let again = self.temporary()?;
+        layer::read_entries(&layer.tar, &again)?;
+        let made = File::open(&again).map_err(Error::read(&*again))?;
         if File::open(&layer.entries).is_ok_and(|found| entries::same(found, made)) {
             return Ok(None);
         }
-        self.replace(staged.entries, &layer.entries)?;
+        self.replace(again, &layer.entries)?;
         Ok(Some(format!(
             "the entries of layer {} were damaged: made again",
             layer.diff_id

@@ -68,14 +68,19 @@ fn recipes() -> PathBuf {
     project_root().join("integration/recipes")
 }
 
+/// What a recipe makes of nothing but itself, in a folder of this name; and the key it is made under.
+fn made(recipe: &str, what: &str, name: &str) -> Result<(PathBuf, String)> {
+    let path = recipes().join(recipe);
+    let key = Key::default().path(&path)?.finish();
+    let folder = once(recipe, &key, what, |out| {
+        run(Command::new(&path).arg(out.join(name)), &out.join("log"))
+    })?;
+    Ok((folder.join(name), key))
+}
+
 /// The images of the lab's registry as OCI layouts, and the key they are made under.
 fn images() -> Result<(PathBuf, String)> {
-    let recipe = recipes().join("images");
-    let key = Key::default().path(&recipe)?.finish();
-    let folder = once("images", &key, "images for the lab's registry", |out| {
-        run(Command::new(&recipe).arg(out.join("oci")), &out.join("log"))
-    })?;
-    Ok((folder.join("oci"), key))
+    made("images", "images for the lab's registry", "oci")
 }
 
 /// What umoci makes of images of the lab's registry: a folder for each, as `debian-trixie`.
@@ -94,22 +99,12 @@ pub fn reference() -> Result<PathBuf> {
 
 /// The image that benchmarks of images use: OCI layouts `gzip` and `zstd` of the same layers.
 pub fn bench_image() -> Result<PathBuf> {
-    let recipe = recipes().join("bench-image");
-    let key = Key::default().path(&recipe)?.finish();
-    let folder = once("bench-image", &key, "the image for benchmarks", |out| {
-        run(Command::new(&recipe).arg(out.join("oci")), &out.join("log"))
-    })?;
-    Ok(folder.join("oci"))
+    Ok(made("bench-image", "the image for benchmarks", "oci")?.0)
 }
 
 /// A folder to chroot into, with the tools that benchmarks of images compare with.
 pub fn bench_tools() -> Result<PathBuf> {
-    let recipe = recipes().join("bench-tools");
-    let key = Key::default().path(&recipe)?.finish();
-    let folder = once("bench-tools", &key, "the tools for benchmarks of images", |out| {
-        run(Command::new(&recipe).arg(out.join("root")), &out.join("log"))
-    })?;
-    Ok(folder.join("root"))
+    Ok(made("bench-tools", "the tools for benchmarks of images", "root")?.0)
 }
 
 /// Makes what is missing for a lab with this Xen.

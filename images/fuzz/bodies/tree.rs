@@ -133,7 +133,7 @@ pub fn root(layers: &[Vec<u8>]) -> Result<Vec<u8>, Error> {
             tar: file(layer).into_temp_path(),
             entries: file(b"").into_temp_path(),
         };
-        read_entries(&files.tar, &files)?;
+        read_entries(&files.tar, &files.entries)?;
         stored.push(StoredLayer {
             diff_id: String::new(),
             tar: files.tar.to_path_buf(),

@@ -5,12 +5,12 @@
 use super::documents::{MAX_IMAGES, annotated, check, docker_images};
 use super::members::{Members, Slice};
 use crate::layer::{Announced, Compression, digest_hex, digest_of};
-use crate::manifest::{for_this_machine, index, platforms};
+use crate::manifest::{fits, for_this_machine, index, platform, platforms};
 use crate::pull::MAX_LAYERS;
 use crate::registry::MAX_DOCUMENT_BYTES;
 use crate::store::parse_configuration;
 use crate::{Error, Name};
-use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, Os};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use std::cell::Cell;
 
 /// Indexes within indexes: one is usual.
@@ -126,15 +126,10 @@ impl Reader<'_> {
     }
 
     fn image(&self, descriptor: &Descriptor, nesting: usize) -> Result<Found, Error> {
-        if descriptor
-            .platform()
-            .as_ref()
-            .is_some_and(|platform| !fits(platform.os(), platform.architecture()))
+        if let Some(found) = descriptor.platform()
+            && !fits(found.os(), found.architecture())
         {
-            let platform = descriptor.platform().as_ref();
-            return Ok(Found::Other(platform.map_or_else(String::new, |platform| {
-                show(platform.os(), platform.architecture())
-            })));
+            return Ok(Found::Other(platform(found.os(), found.architecture())));
         }
         let bytes = self.blob(descriptor)?;
         match index(&bytes) {
@@ -164,7 +159,7 @@ impl Reader<'_> {
         let config = self.blob(manifest.config())?;
         let configuration = parse_configuration(&config, digest)?;
         if !fits(configuration.os(), configuration.architecture()) {
-            return Ok(Found::Other(show(
+            return Ok(Found::Other(platform(
                 configuration.os(),
                 configuration.architecture(),
             )));
@@ -232,7 +227,7 @@ impl Reader<'_> {
             if !fits(configuration.os(), configuration.architecture()) {
                 return Err(Error::Platform {
                     name: "the archive".to_owned(),
-                    available: show(configuration.os(), configuration.architecture()),
+                    available: platform(configuration.os(), configuration.architecture()),
                 });
             }
             let diff_ids = self.diff_ids(&configuration, image.layers().len())?;
@@ -279,12 +274,4 @@ fn malformed(what: &'static str, why: String) -> Error {
         name: "the archive".to_owned(),
         why,
     }
-}
-
-fn fits(os: &Os, architecture: &Arch) -> bool {
-    *os == Os::Linux && *architecture == Arch::Amd64
-}
-
-fn show(os: &Os, architecture: &Arch) -> String {
-    format!("{os}/{architecture}")
 }

@@ -4,7 +4,7 @@ use super::Push;
 use super::source::Source;
 use crate::compress;
 use crate::forms::Form;
-use crate::pull::{Chain, Progress};
+use crate::pull::Progress;
 use crate::registry::{BlobReader, Fault, Session, Started, Upload};
 use crate::{Credentials, Error, Name};
 use bytes::Bytes;
@@ -118,7 +118,8 @@ impl Push<'_> {
                 match self.send(form, Origin::Registry(&session)).await {
                     Ok(()) => return Ok(true),
                     Err(Unsent::Source(error)) => {
-                        tracing::warn!(layer = form.digest, %origin, error = %Chain(&error), "a layer is compressed again");
+                        let error = &error as &dyn std::error::Error;
+                        tracing::warn!(layer = form.digest, %origin, error, "a layer is compressed again");
                     }
                     Err(Unsent::Target(fault)) => return Err(self.failed(fault)),
                 }

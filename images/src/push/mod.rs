@@ -16,7 +16,6 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::sync::Arc;
 
 /// Repositories of the same registry that a token is to let us read.
@@ -114,16 +113,8 @@ impl Store {
     }
 
     fn prepare(&self, image: &Image) -> Result<Prepared, Error> {
-        let read = |what: &str, digest: &str| {
-            let path = self.blob(digest)?;
-            let bytes = fs::read(&path).map_err(Error::read(&path))?;
-            match digest_of(&bytes) == digest {
-                true => Ok(bytes),
-                false => Err(Error::DamagedContent(format!("{what} {digest}"))),
-            }
-        };
-        let config = read("config", &image.id)?;
-        let manifest_bytes = read("manifest", &image.manifest)?;
+        let config = self.document(&image.id)?;
+        let manifest_bytes = self.document(&image.manifest)?;
         let malformed = |why: &str| Error::Malformed {
             what: "manifest",
             name: image.manifest.clone(),

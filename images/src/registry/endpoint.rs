@@ -1,7 +1,6 @@
 //! Where a registry answers, and the client that reaches it there.
 
 use super::Registries;
-use super::use_ring;
 use crate::Error;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Certificate, Client, Url};
@@ -11,13 +10,9 @@ use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 /// Under which docker.io answers.
 const DOCKER_IO: &str = "registry-1.docker.io";
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// Without a byte of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_REDIRECTS: usize = 10;
 
 /// A registry that is asked before the one an image is of: `https://HOST[:PORT][/PREFIX]`.
@@ -117,11 +112,7 @@ impl Endpoint {
     }
 
     pub fn client(&self) -> Result<Client, Error> {
-        use_ring();
-        let mut builder = Client::builder()
-            .user_agent(concat!("hyper/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
+        let mut builder = super::client()
             .redirect(Policy::custom(redirect))
             .tls_certs_merge(read_certificates(&self.certificates)?);
         // Others go where HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.

@@ -33,14 +33,24 @@ pub(crate) use session::{Fault, MAX_DOCUMENT_BYTES, Session};
 pub(crate) use upload::{Started, Upload};
 
 use crate::{Error, Name};
-use reqwest::{Method, Request, StatusCode};
+use reqwest::{ClientBuilder, Method, Request, StatusCode};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-/// Which cryptography all connections use. Repeated calls are refused and mean nothing.
-pub(crate) fn use_ring() {
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Without a byte of an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A client of web servers, whose waits are limited.
+pub(crate) fn client() -> ClientBuilder {
+    // Which cryptography all connections use. Repeated calls are refused and mean nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .user_agent(concat!("hyper/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
 }
 
 /// How registries are reached.
