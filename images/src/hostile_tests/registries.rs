@@ -7,7 +7,7 @@ use crate::layer::digest_of;
 use crate::manifest::OCI_MANIFEST;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 
 const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 const BYTES: &str = "application/octet-stream";
@@ -287,7 +287,7 @@ async fn bombs_do_not_go_off() {
     };
     let mut gzip = Vec::new();
     let mut encoder = flate2::read::GzEncoder::new(zeros(512 << 20), flate2::Compression::best());
-    io::Read::read_to_end(&mut encoder, &mut gzip).unwrap();
+    encoder.read_to_end(&mut gzip).unwrap();
     // A window of 2 GiB, of which a decompressor would have to keep all.
     let window = [0x28, 0xb5, 0x2f, 0xfd, 0, 0xa8, 1, 0, 0];
     refuse(
