@@ -107,8 +107,14 @@ impl Store {
                     let error = error as &dyn std::error::Error;
                     tracing::warn!(mirror, image = %name, error, "a mirror does not have it");
                 }
-                _ => return result,
+                _ => break,
             }
+        }
+        // Layers that came before what failed are nobody's.
+        if result.is_err()
+            && let Err(error) = self.collect_garbage()
+        {
+            tracing::warn!(%error, "layers of a pull that failed are left");
         }
         result
     }
@@ -209,28 +215,18 @@ impl Pull<'_> {
         let fetched: Vec<Form> = fetched.into_iter().flatten().collect();
 
         let changed = !fetched.is_empty();
-        self.learn(&manifest, diff_ids, fetched)?;
-        let known = self.store.find(&id).is_ok();
-        self.store.put_blob(&id, &config_bytes)?;
-        self.store.put_blob(&manifest_digest, &manifest_bytes)?;
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs());
-        self.store.register(
-            &id,
-            &manifest_digest,
-            Named::pulled(self.name, &top_digest, now.cast_signed()),
-        )?;
-        let image = self.store.find(&id)?;
+            .map_or(0, |since| since.as_secs().cast_signed());
         (self.progress)(Progress::MakingRoot);
-        if let Err(error) = self.store.rootfs(&image).await {
-            // An image without a root is none.
-            if !known {
-                let _ = self.store.remove(&id, true, |_| Vec::new());
-            }
-            return Err(error);
-        }
-        let changed = changed || !known;
+        // Without a root it is no image, so it takes no name from another before.
+        let added = self.store.add_nameless(&config_bytes, Some(&manifest_bytes), now);
+        let changed = added.await? || changed;
+        self.store.put_blob(&manifest_digest, &manifest_bytes)?;
+        let named = Named::pulled(self.name, &top_digest, now);
+        self.store.register(&id, &manifest_digest, named)?;
+        self.learn(&manifest, diff_ids, fetched)?;
+        let image = self.store.find(&id)?;
         (self.progress)(Progress::Done {
             digest: top_digest,
             changed,

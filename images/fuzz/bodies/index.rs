@@ -18,13 +18,14 @@ fn record(key: &str, value: &[u8]) -> Vec<u8> {
 /// Times, owners and attributes at the edges of what their fields can have.
 fn extensions(script: &mut &[u8], name: &[u8]) -> Vec<u8> {
     const NUMBERS: &[&str] = &["0", "1", "65535", "65536", "4294967295", "1700000000"];
-    const PREFIXES: &[&str] = &[
-        "user.",
-        "trusted.",
-        "security.",
+    // Of others there is no room in an index, as there is none in the kernel.
+    const NAMES: &[&str] = &[
+        "user.a",
+        "user.b",
+        "trusted.a",
+        "security.capability",
         "system.posix_acl_access",
-        "lustre.",
-        "x",
+        "system.posix_acl_default",
     ];
     let number = |script: &mut &[u8]| NUMBERS[usize::from(byte(script)) % NUMBERS.len()];
     let mut body = record("path", name);
@@ -34,8 +35,8 @@ fn extensions(script: &mut &[u8], name: &[u8]) -> Vec<u8> {
         }
     }
     for _ in 0..byte(script) % 6 {
-        let prefix = PREFIXES[usize::from(byte(script)) % PREFIXES.len()];
-        let key = format!("SCHILY.xattr.{prefix}{}", char::from(b'a' + byte(script) % 4));
+        let name = NAMES[usize::from(byte(script)) % NAMES.len()];
+        let key = format!("SCHILY.xattr.{name}");
         // Around the end of a block of the file system, and beyond.
         let length = usize::from(byte(script)) << (byte(script) % 6);
         let value = vec![byte(script); length];

@@ -49,24 +49,26 @@ async fn damaged_archives_are_refused_wherever_the_damage_is() {
     // Behind the last member there are only zeros.
     let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let cuts = (1..=40).map(|step| step * (used - 1) / 40);
-    let cut: Vec<_> = cuts.map(|at| write(format!("cut-{at}"), &whole[..at])).collect();
-    bench.refused("load", &cut, "", USUAL_MIB);
-
-    // A changed byte may mean nothing (padding, a member's owner); what is loaded then is the same image.
-    let flips = (0..200).map(|step| step * used / 200 + step % 7);
-    let flipped: Vec<_> = flips
-        .map(|at| {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 0x41;
-            write(format!("flip-{at}"), &bytes)
-        })
-        .collect();
-    let met = bench.meet("load", &flipped);
+    let cuts = cuts.map(|at| write(format!("cut-{at}"), &whole[..at]));
+    let changes = (0..200).map(|step| step * used / 200 + step % 7);
+    let changes = changes.map(|at| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x41;
+        write(format!("change-{at}"), &bytes)
+    });
+    let damaged: Vec<_> = cuts.chain(changes).collect();
+    let met = bench.meet("load", &damaged);
     let good = bench.meet("load", &[write("whole".to_owned(), &whole)]).said;
-    let (kept, refused): (Vec<_>, Vec<_>) = met.said.iter().partition(|said| !said.starts_with("error: "));
-    assert!(kept.iter().all(|said| **said == good[0]), "{kept:?}");
-    assert!(refused.len() > 50, "{} of {}", refused.len(), met.said.len());
-    assert!(met.peak_mib <= USUAL_MIB, "{} MiB", met.peak_mib);
+    // Some damage means nothing: a member's owner, what is there for docker alone. It is the same image then.
+    let (kept, refused): (Vec<_>, Vec<_>) = damaged
+        .into_iter()
+        .zip(met.said)
+        .partition(|(_, said)| !said.starts_with("error: "));
+    assert!(kept.iter().all(|(_, said)| *said == good[0]), "{kept:?}");
+    assert!(refused.len() > 100, "{refused:?}");
+    // Where it is not there yet.
+    let refused: Vec<_> = refused.into_iter().map(|(path, _)| path).collect();
+    Bench::new().await.refused("load", &refused, "", USUAL_MIB);
 }
 
 #[tokio::test]

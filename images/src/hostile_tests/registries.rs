@@ -157,7 +157,7 @@ async fn sizes_that_lie_are_found_out() {
             ("bytes, not 3", config_size(json!(3))),
             // More and less than the headers say.
             (
-                "it gave",
+                "end of file before message length",
                 Evil::documents(|_, _| {}).instead("/blobs/", || {
                     Reply::new("200 OK", "Content-Length: 9000\r\n", io::repeat(b'x').take(100))
                 }),
@@ -245,7 +245,7 @@ async fn documents_that_are_none_are_refused() {
                 }),
             ),
             (
-                "digest",
+                "is not understood",
                 Evil::documents(|manifest, _| manifest["layers"][0]["digest"] = json!("md5:/../x")),
             ),
         ],
