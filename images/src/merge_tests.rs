@@ -55,7 +55,7 @@ fn below(upper: &str, lower: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Takes out what contradicts itself: twice the same, a file with something in it, a link to what goes.
+/// Takes out what contradicts itself: twice the same, a file with something in it.
 fn consistent(layer: Layer) -> Layer {
     let mut kept: Layer = Vec::new();
     for (name, item) in layer {
@@ -70,15 +70,32 @@ fn consistent(layer: Layer) -> Layer {
             kept.push((name, item));
         }
     }
-    let all = kept.clone();
-    kept.retain(|(_, item)| match item {
-        Item::Link(target) => all.iter().all(|(other, kind)| {
-            (other != target && !below(other, target) && !below(target, other))
-                || (matches!(kind, Item::Directory(_)) && below(other, target))
-        }),
-        _ => true,
-    });
     kept
+}
+
+/// Points links at files that the layers below have and their own does not speak of.
+fn linked(mut layers: Vec<Layer>) -> Vec<Layer> {
+    for at in 0..layers.len() {
+        let tree = naive(&layers[..at]).unwrap_or_default();
+        let layer = layers[at].clone();
+        let apart = |path: &&String| {
+            layer.iter().all(|(other, kind)| {
+                let is_above = below(other, path) && matches!(kind, Item::Directory(_));
+                is_above || (other != *path && !below(other, path) && !below(path, other))
+            })
+        };
+        let files = tree.iter().filter(|(_, (_, file))| *file > 0);
+        let files: Vec<_> = files.map(|(path, _)| path).filter(apart).collect();
+        layers[at].retain_mut(|(name, item)| {
+            let Item::Link(target) = item else { return true };
+            let wanted: usize = name.bytes().chain(target.bytes()).map(usize::from).sum();
+            if let Some(&found) = files.get(wanted % files.len().max(1)) {
+                found.clone_into(target);
+            }
+            !files.is_empty()
+        });
+    }
+    layers
 }
 
 fn tar(layer: &Layer) -> Vec<u8> {
@@ -111,7 +128,7 @@ type Naive = BTreeMap<String, (String, usize)>;
 
 /// The specification, read plainly: first all that a layer hides, then all that it brings. `None` when a layer asks for
 /// what the ones below have not: a link to nothing, a directory where a file is.
-fn expected(layers: &[Layer]) -> Option<BTreeMap<String, (String, String)>> {
+fn naive(layers: &[Layer]) -> Option<Naive> {
     let mut tree = Naive::new();
     let mut next = 0;
     for layer in layers {
@@ -147,7 +164,7 @@ fn expected(layers: &[Layer]) -> Option<BTreeMap<String, (String, String)>> {
             tree.insert(name.clone(), (shown, file));
         }
     }
-    Some(first_paths(tree))
+    Some(tree)
 }
 
 /// Of each file, its first path instead of its number.
@@ -216,12 +233,12 @@ proptest! {
 
     #[test]
     fn layers_merge_as_specified_in_any_order(
-        layers in vec(vec(entry(), 0..9).prop_map(consistent), 1..5),
+        layers in vec(vec(entry(), 0..9).prop_map(consistent), 1..5).prop_map(linked),
         seed in any::<u64>(),
     ) {
         // What the specification does not tell is an error or not; both are right.
         let tars: Vec<_> = layers.iter().map(tar).collect();
-        let (Some((tree, found)), Some(expected)) = (merged(&tars), expected(&layers)) else { return Ok(()) };
+        let (Some((tree, found)), Some(expected)) = (merged(&tars), naive(&layers).map(first_paths)) else { return Ok(()) };
         prop_assert_eq!(&found, &expected);
 
         // Entries of a layer in another order: the same, where it is not an error.
@@ -244,18 +261,18 @@ proptest! {
 fn most_random_layers_fit() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
-    let layers = vec(vec(entry(), 0..9).prop_map(consistent), 1..5);
+    let layers = vec(vec(entry(), 0..9).prop_map(consistent), 1..5).prop_map(linked);
     let mut runner = TestRunner::deterministic();
     let (mut fit, mut links) = (0, 0);
     for _ in 0..300 {
         let layers = layers.new_tree(&mut runner).unwrap().current();
         let tars: Vec<_> = layers.iter().map(tar).collect();
-        if let (Some((_, found)), Some(_)) = (merged(&tars), expected(&layers)) {
+        if let (Some((_, found)), Some(_)) = (merged(&tars), naive(&layers).map(first_paths)) {
             fit += 1;
             links += usize::from(found.iter().any(|(path, (_, first))| path != first));
         }
     }
-    assert!(fit > 100 && links > 0, "{fit} {links}");
+    assert!(fit > 100 && links > 20, "{fit} {links}");
 }
 
 #[test]
