@@ -97,10 +97,11 @@ fn id(line: &Value) -> Option<&str> {
 /// `[=====>     ]  12MB/30MB`
 fn progress(line: &Value) -> Option<String> {
     let detail = line.get("progressDetail")?;
-    let number = |key| detail.get(key).and_then(Value::as_i64).filter(|n| *n > 0);
-    let current = number("current")?;
-    let Some(total) = number("total") else {
-        return Some(human_size(current));
+    let number = |key| detail.get(key).and_then(Value::as_i64).unwrap_or(0).max(0);
+    let (current, total) = match (number("current"), number("total")) {
+        (0, 0) => return None,
+        (current, 0) => return Some(human_size(current)),
+        both => both,
     };
     let filled = BAR_WIDTH as i64 * current.min(total) / total;
     let filled = usize::try_from(filled).unwrap_or(0);
@@ -179,6 +180,8 @@ mod tests {
         assert_eq!(plain(&step).unwrap(), "0123456789ab: Pull complete");
         let part = json!({"status": "Downloading", "progressDetail": {"current": 1, "total": 2}, "id": "0"});
         assert_eq!(plain(&part), None);
+        let begun = json!({"status": "Downloading", "progressDetail": {"current": 0, "total": 2}, "id": "0"});
+        assert_eq!(plain(&begun), None);
         let last = json!({"status": "Digest: sha256:00"});
         assert_eq!(plain(&last).unwrap(), "Digest: sha256:00");
     }
@@ -195,7 +198,8 @@ mod tests {
         assert_eq!(line(5, 5).unwrap(), format!("[{}]  5B/5B", "=".repeat(50)));
         assert_eq!(line(7, 5).unwrap(), format!("[{}]  7B/5B", "=".repeat(50)));
         assert_eq!(line(1500, 0).unwrap(), "1.5kB");
-        assert_eq!(line(0, 5), None);
+        assert_eq!(line(0, 5).unwrap(), format!("[>{}]  0B/5B", " ".repeat(49)));
+        assert_eq!(line(0, 0), None);
     }
 
     #[test]
