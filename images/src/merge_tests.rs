@@ -126,6 +126,9 @@ fn tar(layer: &Layer) -> Vec<u8> {
 /// What is at a path, and which file it is: the same for all links to it.
 type Naive = BTreeMap<String, (String, usize)>;
 
+/// The same with the first path of each file.
+type Shown = BTreeMap<String, (String, String)>;
+
 /// The specification, read plainly: first all that a layer hides, then all that it brings. `None` when a layer asks for
 /// what the ones below have not: a link to nothing, a directory where a file is.
 fn naive(layers: &[Layer]) -> Option<Naive> {
@@ -168,7 +171,7 @@ fn naive(layers: &[Layer]) -> Option<Naive> {
 }
 
 /// Of each file, its first path instead of its number.
-fn first_paths(tree: Naive) -> BTreeMap<String, (String, String)> {
+fn first_paths(tree: Naive) -> Shown {
     let mut first = BTreeMap::new();
     let paths = tree.into_iter().map(|(path, (shown, file))| {
         let first = match file {
@@ -194,7 +197,7 @@ fn make_parents(tree: &mut Naive, name: &str) -> Option<()> {
 }
 
 /// The tree as the model shows it; `None` when a layer does not fit on the ones below.
-fn merged(layers: &[Vec<u8>]) -> Option<(Tree, BTreeMap<String, (String, String)>)> {
+fn merged(layers: &[Vec<u8>]) -> Option<(Tree, Shown)> {
     let mut tree = Tree::default();
     for (index, layer) in layers.iter().enumerate() {
         apply(&mut tree, index, layer).ok()?;

@@ -34,7 +34,7 @@ fn name(number: usize) -> String {
 
 impl Read for Files {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        if self.block.position() % 512 == 0 {
+        if self.block.position().is_multiple_of(512) {
             if self.next == self.count {
                 return Ok(0);
             }
