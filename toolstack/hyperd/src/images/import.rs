@@ -4,39 +4,61 @@ use super::body::Upload;
 use super::{check_platform, full_name};
 use crate::api::Call;
 use crate::error::{Answer, ApiError};
+use crate::query::Query;
 use crate::request;
 use chrono::Utc;
-use engine::images::{Name, change, fetch};
+use engine::images::{Image, Name, Store, change, fetch};
 use engine::parse_signal;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
+use std::io::Read;
 use std::sync::Arc;
 
+/// What the query says of the image.
+struct Wanted {
+    name: Option<Name>,
+    message: String,
+    config: Map<String, Value>,
+}
+
+impl Wanted {
+    fn of(query: &Query, source: &str) -> Result<Self, ApiError> {
+        check_platform(query.text("platform"))?;
+        let mut config = Map::new();
+        let is_signal = |text: &str| parse_signal(text).is_some();
+        change(&mut config, &query.texts("changes"), is_signal)
+            .map_err(|error| ApiError::invalid(error.to_string()))?;
+        Ok(Self {
+            name: name(query.text("repo"), query.text("tag"))?,
+            message: match query.text("message") {
+                Some(message) => message.to_owned(),
+                None => format!("Imported from {source}"),
+            },
+            config,
+        })
+    }
+
+    async fn import(self, store: &Arc<Store>, tar: impl Read + Send + 'static) -> Result<Image, ApiError> {
+        let imported = store.import(tar, self.name.as_ref(), &self.message, self.config, Utc::now());
+        Ok(imported.await?)
+    }
+}
+
 pub async fn import(call: Call, source: &str) -> Answer {
-    check_platform(call.query.text("platform"))?;
-    let mut config = Map::new();
-    let is_signal = |text: &str| parse_signal(text).is_some();
-    change(&mut config, &call.query.texts("changes"), is_signal)
-        .map_err(|error| ApiError::invalid(error.to_string()))?;
-    let name = name(call.query.text("repo"), call.query.text("tag"))?;
-    let message = match call.query.text("message") {
-        Some(message) => message.to_owned(),
-        None => format!("Imported from {source}"),
-    };
     let store = Arc::clone(call.engine().images());
+    let wanted = Wanted::of(&call.query, source);
     let image = if source == "-" {
         let upload = Upload::new(call.request.into_body());
-        let imported = store
-            .import(upload.clone(), name.as_ref(), &message, config, Utc::now())
-            .await;
+        let imported = match wanted {
+            Ok(wanted) => wanted.import(&store, upload.clone()).await,
+            Err(error) => Err(error),
+        };
         if imported.is_err() {
             upload.drain().await;
         }
         imported?
     } else {
-        let content = fetch(&url(source)).await?;
-        store
-            .import(content, name.as_ref(), &message, config, Utc::now())
-            .await?
+        let wanted = wanted?;
+        wanted.import(&store, fetch(&url(source)).await?).await?
     };
     Ok(request::ok_json(&json!({ "status": image.id })))
 }
