@@ -48,10 +48,21 @@ mod usage;
 #[path = "../../src/verify.rs"]
 mod verify;
 
-use config::ImageConfig;
-use error::Error;
-use name::Name;
-use store::{Staged, Store, StoredLayer};
+pub use config::{Healthcheck, ImageConfig};
+pub use dockerfile::{ChangeError, change};
+pub use error::Error;
+pub use import::fetch;
+pub use load::{Loaded, Report, expand};
+pub use local::AddedLayer;
+pub use name::Name;
+pub use pull::Progress;
+pub use registry::{Credentials, Found, Mirror, Registries, Retry};
+pub use rootfs::RootDisk;
+pub use save::Export;
+pub use store::{Image, Removed, Store};
+pub(crate) use store::{Staged, StoredLayer};
+pub use usage::Usage;
+pub use verify::Verified;
 
 #[path = "../bodies/mod.rs"]
 pub mod bodies;
