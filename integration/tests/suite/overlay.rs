@@ -41,7 +41,7 @@ mount_overlay() {
         else
             mount --bind "$here" "$1/merged"
         fi
-        tar -tf "$tar" | grep '\.wh\.' | while read -r path; do
+        tar -tf "$tar" | { grep '\.wh\.' || true; } | while read -r path; do
             case ${path##*/} in
                 .wh..wh..opq) find "$1/merged/${path%/*}" -mindepth 1 -delete ;;
                 *) rm -rf "$1/merged/$(dirname "$path")/$(basename "$path" | cut -c5-)" ;;
