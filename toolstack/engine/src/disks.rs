@@ -125,11 +125,12 @@ mod tests {
         assert!(fs::metadata(&to).unwrap().blocks() <= fs::metadata(&from).unwrap().blocks() + 64);
         assert!(clone(&from, &to).is_err(), "a disk is never overwritten");
 
-        let before = written_bytes(&from, &to);
         let file = File::options().write(true).open(&to).unwrap();
         file.write_all_at(&[1; 1 << 20], 8 << 20).unwrap();
         file.sync_all().unwrap();
-        assert!(written_bytes(&from, &to) >= before + (1 << 20));
+        // File systems keep some blocks for themselves, not as many in each file.
+        let written = written_bytes(&from, &to);
+        assert!((900 << 10..2 << 20).contains(&written), "{written}");
         assert_eq!(written_bytes(&from, &folder.path().join("none")), 0);
     }
 }
