@@ -53,9 +53,11 @@ pub fn template(state_dir: &Path, disk_mib: u64) -> Result<PathBuf, Error> {
 /// Clones the template: shares its blocks where the file system can, copies only its data where not.
 pub fn clone(template: &Path, to: &Path) -> Result<(), Error> {
     let what = || format!("cannot make the disk {}", to.display());
+    // Whoever has the name already keeps it.
+    let file = File::options().write(true).create_new(true).open(to);
+    let file = file.map_err(failed(what()))?;
     let copied = (|| {
         let from = File::open(template)?;
-        let file = File::options().write(true).create_new(true).open(to)?;
         if ioctl_ficlone(&file, &from).is_ok() {
             return Ok(());
         }
