@@ -13,7 +13,6 @@ mod guest;
 mod hostile;
 mod image;
 mod lifecycle;
-mod overlay;
 mod push;
 mod run;
 mod secure;
@@ -34,7 +33,6 @@ fn main() -> std::process::ExitCode {
         image::TESTS,
         archive::TESTS,
         fidelity::TESTS,
-        overlay::TESTS,
         storage::TESTS,
         guest::TESTS,
         docker::TESTS,
