@@ -1,4 +1,5 @@
 use super::*;
+use crate::fuzz_tests::bodies::ustar;
 use std::io::Cursor;
 
 /// A header as POSIX has it, with its checksum.
@@ -17,9 +18,7 @@ pub(crate) fn header(name: &[u8], flag: u8, size: u64, link: &[u8]) -> [u8; 512]
 }
 
 fn sign(mut header: [u8; 512]) -> [u8; 512] {
-    header[148..156].copy_from_slice(b"        ");
-    let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    ustar::sign(&mut header);
     header
 }
 
@@ -33,12 +32,7 @@ pub(crate) fn member(name: &[u8], flag: u8, data: &[u8], link: &[u8]) -> Vec<u8>
 pub(crate) fn pax(records: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (key, value) in records {
-        let rest = key.len() + value.len() + 3;
-        let length = (1..).find(|digits| (rest + digits).to_string().len() == *digits);
-        let length = rest + length.unwrap();
-        body.extend(format!("{length} {key}=").bytes());
-        body.extend_from_slice(value);
-        body.push(b'\n');
+        body.extend(ustar::record(ustar::record_bytes(key, value), key, value));
     }
     member(b"PaxHeaders/x", b'x', &body, b"")
 }

@@ -3,6 +3,7 @@
 use crate::archive::tests::{member, pax};
 use crate::fuzz_tests::bodies::erofs::What;
 use crate::fuzz_tests::bodies::tree::{apply, listing, read, root};
+use crate::fuzz_tests::bodies::ustar::sign;
 use crate::tree::{Kind, NodeId, ROOT, Tree};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -107,9 +108,7 @@ fn tar(layer: &Layer) -> Vec<u8> {
             Item::Directory(mode) => {
                 let mut directory = member(format!("{name}/").as_bytes(), b'5', b"", b"");
                 directory[100..107].copy_from_slice(format!("{mode:07o}").as_bytes());
-                directory[148..156].copy_from_slice(b"        ");
-                let sum: u64 = directory[..512].iter().map(|byte| u64::from(*byte)).sum();
-                directory[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+                sign(&mut directory);
                 directory
             }
             Item::File(content) => member(name.as_bytes(), b'0', content.as_bytes(), b""),
@@ -285,9 +284,7 @@ fn all_kinds_are_in_the_root() {
     let mut device = member(b"dev", b'3', b"", b"");
     device[329..336].copy_from_slice(b"0000005");
     device[337..344].copy_from_slice(b"0000001");
-    device[148..156].copy_from_slice(b"        ");
-    let sum: u64 = device.iter().map(|byte| u64::from(*byte)).sum();
-    device[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    sign(&mut device);
     let layer = [
         pax(&[
             ("path", long.as_bytes()),

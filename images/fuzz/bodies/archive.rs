@@ -4,6 +4,7 @@
 //! extension whose lengths are.
 
 use super::script::{byte, take};
+use super::ustar::{record, record_bytes, sign};
 use crate::archive::{Archive, Entry, EntryKind};
 use crate::tree::Tree;
 
@@ -23,9 +24,7 @@ fn header(script: &mut &[u8], flag: u8, size: u64) -> Vec<u8> {
         let at = usize::from(byte(script)) << 1 | usize::from(byte(script) & 1);
         header[at] = byte(script);
     }
-    header[148..156].copy_from_slice(b"        ");
-    let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    sign(&mut header);
     header.to_vec()
 }
 
@@ -54,13 +53,8 @@ fn records(script: &mut &[u8]) -> Vec<u8> {
         let key = KEYS[usize::from(byte(script)) % KEYS.len()];
         let length = usize::from(byte(script)) * 4;
         let value = take(script, length);
-        let rest = key.len() + value.len() + 3;
-        let digits = (1..).find(|digits| (rest + digits).to_string().len() == *digits);
         let wrong = usize::from(byte(script)).saturating_sub(250);
-        let told = rest + digits.unwrap_or(1) + wrong;
-        bytes.extend(format!("{told} {key}=").bytes());
-        bytes.extend_from_slice(value);
-        bytes.push(b'\n');
+        bytes.extend(record(record_bytes(key, value) + wrong, key, value));
     }
     bytes
 }

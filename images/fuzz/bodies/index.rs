@@ -2,17 +2,12 @@
 
 use super::script::{byte, take};
 use super::tree::{apply, listing, member, read, root};
+use super::ustar::{self, record_bytes, sign};
 use crate::error::Error;
 use crate::tree::Tree;
 
-/// A record of a pax header.
 fn record(key: &str, value: &[u8]) -> Vec<u8> {
-    let rest = key.len() + value.len() + 3;
-    let digits = (1..).find(|digits| (rest + digits).to_string().len() == *digits);
-    let mut bytes = format!("{} {key}=", rest + digits.unwrap_or(1)).into_bytes();
-    bytes.extend_from_slice(value);
-    bytes.push(b'\n');
-    bytes
+    ustar::record(record_bytes(key, value), key, value)
 }
 
 /// Times, owners and attributes at the edges of what their fields can have.
@@ -86,9 +81,7 @@ fn device(script: &mut &[u8]) -> Vec<u8> {
         let digits: Vec<u8> = digits.iter().map(|digit| b'0' + digit % 8).collect();
         header[at..at + digits.len()].copy_from_slice(&digits);
     }
-    header[148..156].copy_from_slice(b"        ");
-    let sum: u64 = header[..512].iter().map(|byte| u64::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    sign(&mut header);
     header
 }
 

@@ -12,3 +12,4 @@ pub mod load;
 pub mod name;
 mod script;
 pub mod tree;
+pub mod ustar;

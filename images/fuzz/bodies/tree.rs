@@ -5,6 +5,7 @@
 
 use super::erofs::{Image, What};
 use super::script::{byte, take};
+use super::ustar::sign;
 use crate::archive::Archive;
 use crate::error::Error;
 use crate::layer::read_entries;
@@ -50,9 +51,7 @@ pub fn member(name: &[u8], flag: u8, data: &[u8], link: &[u8], size: u64) -> Vec
     header[156] = flag;
     header[157..157 + link.len().min(100)].copy_from_slice(&link[..link.len().min(100)]);
     header[257..265].copy_from_slice(b"ustar\x0000");
-    header[148..156].copy_from_slice(b"        ");
-    let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    sign(&mut header);
     let mut bytes = header.to_vec();
     bytes.extend_from_slice(data);
     bytes.resize(bytes.len().next_multiple_of(512), 0);

@@ -2,6 +2,7 @@ use super::*;
 use crate::archive::tests::{member, pax};
 use crate::fuzz_tests::bodies::erofs::{BLOCK, Image, What};
 use crate::fuzz_tests::bodies::tree::{apply, listing, read, root};
+use crate::fuzz_tests::bodies::ustar::sign;
 use crate::layer::digest_of;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -228,9 +229,7 @@ fn device(major: &str, minor: &str) -> Vec<u8> {
     let mut device = member(b"dev", b'4', b"", b"");
     device[329..336].copy_from_slice(major.as_bytes());
     device[337..344].copy_from_slice(minor.as_bytes());
-    device[148..156].fill(b' ');
-    let sum: u64 = device.iter().map(|byte| u64::from(*byte)).sum();
-    device[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    sign(&mut device);
     device
 }
 

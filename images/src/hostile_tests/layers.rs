@@ -3,6 +3,7 @@
 use super::{Bench, USUAL_MIB, peak_kib};
 use crate::archive::tests::{header, member, pax};
 use crate::archive::{Entry, EntryKind};
+use crate::fuzz_tests::bodies::ustar::sign;
 use crate::tree::Tree;
 use crate::{Error, Store};
 use std::io::{self, Read};
@@ -106,9 +107,7 @@ pub fn tricks() -> Vec<(&'static str, Vec<Vec<u8>>)> {
     let sized = |field: &[u8; 12]| {
         let mut head = header(b"file", b'0', 0, b"");
         head[124..136].copy_from_slice(field);
-        head[148..156].copy_from_slice(b"        ");
-        let sum: u64 = head.iter().map(|byte| u64::from(*byte)).sum();
-        head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        sign(&mut head);
         head.to_vec()
     };
     vec![

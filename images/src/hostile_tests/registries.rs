@@ -4,12 +4,11 @@ use super::server::{Reply, serve};
 use super::{Bench, USUAL_MIB};
 use crate::archive::tests::member;
 use crate::layer::digest_of;
-use crate::manifest::OCI_MANIFEST;
+use crate::manifest::{OCI_MANIFEST, OCI_TAR};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
 const BYTES: &str = "application/octet-stream";
 
 /// An image in parts, so that each of them may be a lie.
@@ -51,7 +50,7 @@ impl Evil {
     /// A good layer in a manifest or config that is not.
     fn documents(change: impl FnOnce(&mut Value, &mut Value)) -> Self {
         let layer = tar(&[member(b"file", b'0', b"content", b"")]);
-        Self::image(&layer, TAR, &digest_of(&layer), change)
+        Self::image(&layer, OCI_TAR, &digest_of(&layer), change)
     }
 
     /// A manifest that is `text`.
@@ -280,7 +279,7 @@ async fn bombs_do_not_go_off() {
     let packed = |layer: &[u8], kind: &str| {
         Evil::image(
             layer,
-            &format!("{TAR}+{kind}"),
+            &format!("{OCI_TAR}+{kind}"),
             &digest_of(b"what it is not"),
             |_, _| {},
         )
@@ -311,7 +310,7 @@ async fn bombs_do_not_go_off() {
 async fn tars_that_reach_out_are_refused() {
     let plain = |members: &[Vec<u8>]| {
         let layer = tar(members);
-        Evil::image(&layer, TAR, &digest_of(&layer), |_, _| {})
+        Evil::image(&layer, OCI_TAR, &digest_of(&layer), |_, _| {})
     };
     let cases = super::layers::tricks().into_iter();
     refuse(
