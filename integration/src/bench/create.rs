@@ -9,24 +9,14 @@
 //! Both guests have the same kernel, initramfs, memory, a disk from a file, a nic on the same bridge and a console.
 
 use crate::figures::{Spread, ratios};
+use crate::lab::BenchLab;
 use anyhow::{Context, Result};
-use integration::{Install, Lab, XenRelease};
+use integration::Lab;
 use std::collections::HashMap;
 
 const IMAGE: &str = "localhost:5000/busybox";
 const MEMORY_MIB: u32 = 128;
 const DISK: &str = "/var/tmp/bench.img";
-
-/// Ends a lab however the benchmark ends.
-struct Ended(Lab);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if let Err(error) = Lab::down(self.0.name()) {
-            eprintln!("bench: {error:#}");
-        }
-    }
-}
 
 /// Milliseconds of each round.
 #[derive(Default)]
@@ -41,8 +31,7 @@ struct Series {
 }
 
 pub fn run(rounds: u32, types: &[String]) -> Result<()> {
-    let lab = Ended(Lab::up("bench", XenRelease::default(), Install::Current)?);
-    let lab = &lab.0;
+    let lab = BenchLab::up()?;
     lab.script(&format!(
         "truncate -s 64M {DISK} && mke2fs -q {DISK} && hyper pull -q {IMAGE} > /dev/null"
     ))?;
@@ -64,10 +53,10 @@ vif = ["bridge=xenbr0"]
     for guest_type in types {
         let mut series = Series::default();
         // The first of each fills caches and is not counted.
-        round(lab, guest_type, &mut Series::default())?;
+        round(&lab, guest_type, &mut Series::default())?;
         for number in 1..=rounds {
             eprint!("\r{guest_type}: round {number} of {rounds}");
-            round(lab, guest_type, &mut series)?;
+            round(&lab, guest_type, &mut series)?;
         }
         eprintln!();
         print(guest_type, &series);

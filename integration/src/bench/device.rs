@@ -6,23 +6,12 @@
 //! | `LoopDevice`, `LinearDevice` of the `xen` crate | `losetup` for each part and `dmsetup create` |
 
 use crate::figures::{Spread, ratios};
+use crate::lab::BenchLab;
 use anyhow::{Context, Result};
-use integration::{Install, Lab, XenRelease};
 use std::collections::BTreeMap;
 
 /// Of four layers.
 const IMAGE: &str = "localhost:5000/redis";
-
-/// Ends a lab however the benchmark ends.
-struct Ended(Lab);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if let Err(error) = Lab::down(self.0.name()) {
-            eprintln!("bench: {error:#}");
-        }
-    }
-}
 
 const TOOLS: &str = r#"set -e
 a=$EPOCHREALTIME; sector=0; table=''; loops=()
@@ -36,8 +25,7 @@ dmsetup remove measured; losetup -d "${loops[@]}"
 echo "all_us=$((${b/./} - ${a/./}))""#;
 
 pub fn run(rounds: u32) -> Result<()> {
-    let lab = Ended(Lab::up("bench", XenRelease::default(), Install::Current)?);
-    let lab = &lab.0;
+    let lab = BenchLab::up()?;
     lab.script(&format!(
         "hyper pull -q {IMAGE} > /dev/null; cat > /var/tmp/tools <<'END'\n{TOOLS}\nEND"
     ))?;

@@ -9,6 +9,7 @@ mod create;
 mod device;
 mod figures;
 mod images;
+mod lab;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

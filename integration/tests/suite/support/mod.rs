@@ -5,6 +5,7 @@ mod harness;
 mod process;
 mod registry;
 pub mod secure;
+mod server;
 mod terminal;
 
 pub use dom0::{BUSYBOX, DEBIAN, Dom0};

@@ -1,11 +1,10 @@
 //! A registry that lies: the name of a repository says how.
 
 use super::dom0::Dom0;
-use data_encoding::HEXLOWER;
+use super::server::{digest, request_line, serve};
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 /// What a repository does instead of giving its image.
@@ -37,7 +36,7 @@ struct Blob {
 impl Blob {
     fn new(bytes: Vec<u8>) -> Self {
         Self {
-            digest: format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(&bytes))),
+            digest: digest(&bytes),
             bytes,
         }
     }
@@ -90,18 +89,9 @@ impl Image {
 impl Registry {
     /// Serves on this machine and in dom0, under the same port of `localhost`.
     pub fn start(dom0: &Dom0<'_>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("it listens").port();
         let image = Arc::new(Image::new());
         let served = Arc::clone(&image);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let image = Arc::clone(&served);
-                // A client that goes away in the middle has found out.
-                std::thread::spawn(move || drop(serve(&stream, &image)));
-            }
-        });
-        dom0.lab.host().serve(port).expect("dom0 reaches the registry");
+        let port = serve(dom0, move |stream| talk(&stream, &served));
         Self { port, image }
     }
 
@@ -118,14 +108,8 @@ impl Registry {
     }
 }
 
-fn serve(mut stream: &TcpStream, image: &Image) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let mut request = String::new();
-    reader.read_line(&mut request)?;
-    let mut header = String::new();
-    while reader.read_line(&mut header)? > 2 {
-        header.clear();
-    }
+fn talk(mut stream: &TcpStream, image: &Image) -> std::io::Result<()> {
+    let request = request_line(&mut BufReader::new(stream))?;
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
     let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();

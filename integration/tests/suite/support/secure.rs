@@ -3,14 +3,13 @@
 //! Blobs and manifests are kept as they are pushed. An upload may be cut off in its middle, once.
 
 use super::dom0::Dom0;
-use data_encoding::HEXLOWER;
+use super::server::{digest, request_line, serve};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Under which dom0 knows it, beside `localhost`.
@@ -96,18 +95,9 @@ impl Secure {
     /// Serves on this machine and in dom0, under the same port of `localhost`.
     pub fn start(dom0: &Dom0<'_>) -> Self {
         let (authority, config) = certificates();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("it listens").port();
         let state = Arc::<Mutex<State>>::default();
         let served = Arc::clone(&state);
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (config, state) = (Arc::clone(&config), Arc::clone(&served));
-                // A client that goes away has its reasons.
-                std::thread::spawn(move || drop(talk(stream, config, port, &state)));
-            }
-        });
-        dom0.lab.host().serve(port).expect("dom0 reaches the registry");
+        let port = serve(dom0, move |stream| talk(stream, Arc::clone(&config), &served));
         Self {
             port,
             authority,
@@ -126,7 +116,8 @@ impl Secure {
     }
 }
 
-fn talk(stream: TcpStream, config: Arc<ServerConfig>, port: u16, state: &Mutex<State>) -> io::Result<()> {
+fn talk(stream: TcpStream, config: Arc<ServerConfig>, state: &Mutex<State>) -> io::Result<()> {
+    let port = stream.local_addr()?.port();
     let tls = ServerConnection::new(config).map_err(io::Error::other)?;
     let mut stream = BufReader::new(StreamOwned::new(tls, stream));
     while let Some(request) = read(&mut stream, state)? {
@@ -300,34 +291,16 @@ fn upload(state: &mut State, method: &str, request: &Request) -> Answer {
     }
 }
 
-fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", HEXLOWER.encode(&Sha256::digest(bytes)))
-}
-
 /// A proxy on this machine and in dom0; tells where it was asked to connect to.
 pub fn proxy(dom0: &Dom0<'_>) -> (u16, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("it listens").port();
     let asked = Arc::<Mutex<Vec<String>>>::default();
     let told = Arc::clone(&asked);
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let told = Arc::clone(&told);
-            std::thread::spawn(move || drop(tunnel(&stream, &told)));
-        }
-    });
-    dom0.lab.host().serve(port).expect("dom0 reaches the proxy");
+    let port = serve(dom0, move |stream| tunnel(&stream, &told));
     (port, asked)
 }
 
 fn tunnel(stream: &TcpStream, told: &Mutex<Vec<String>>) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let mut request = String::new();
-    reader.read_line(&mut request)?;
-    let mut header = String::new();
-    while reader.read_line(&mut header)? > 2 {
-        header.clear();
-    }
+    let request = request_line(&mut BufReader::new(stream))?;
     let target = request.split(' ').nth(1).unwrap_or_default().to_owned();
     let port = target
         .rsplit(':')
