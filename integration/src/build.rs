@@ -107,6 +107,24 @@ pub fn bench_tools() -> Result<PathBuf> {
     Ok(made("bench-tools", "the tools for benchmarks of images", "root")?.0)
 }
 
+/// A folder with docker-py, for Python's path.
+pub fn docker_py() -> Result<PathBuf> {
+    const VERSION: &str = "docker==7.1.0";
+    let key = Key::default().text(VERSION).finish();
+    once("docker-py", &key, "docker-py", |out| {
+        let mut install = Command::new("python3");
+        install.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--target",
+        ]);
+        run(install.arg(out).arg(VERSION), &out.join("log"))
+    })
+}
+
 /// Makes what is missing for a lab with this Xen.
 pub fn build(xen: XenRelease) -> Result<Snapshot> {
     let recipes = recipes();

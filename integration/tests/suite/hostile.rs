@@ -57,6 +57,38 @@ fn attack(dom0: &Dom0<'_>) {
         .ok();
     dom0.hyper(&["rm", "-f", "silent"]).ok();
     silent.finish().code(125);
+    files(dom0);
     let still = dom0.sh("systemctl show -p MainPID --value hyperd").ok().text();
     assert_eq!(still, pid, "hyperd did not survive");
+}
+
+/// What an agent may say of files; see `pv-guest/hostile`.
+const FILES: &[&str] = &["count", "garbage", "reply", "other", "death"];
+
+fn files(dom0: &Dom0<'_>) {
+    let layers = || dom0.sh("ls /var/lib/hyper/images/layers").ok().text();
+    let before = layers();
+    let liar = |attack: &str| {
+        let set = format!("ATTACK=files-{attack}");
+        dom0.detached("liar", &["-e", &set, BUSYBOX, "true"]);
+    };
+    for attack in FILES {
+        liar(attack);
+        let ran = dom0.hyper(&["commit", "liar", "lies:1"]);
+        assert_eq!(ran.code, 1, "{attack}\n{ran}");
+        dom0.hyper(&["inspect", "lies:1"]).code(1);
+        assert_eq!(layers(), before, "{attack}");
+        if *attack != "death" {
+            dom0.hyper(&["diff", "liar"]).code(1);
+            dom0.hyper(&["cp", "liar:/etc", "-"]).code(1);
+        }
+        dom0.remove("liar");
+    }
+    // These never end by themselves.
+    for attack in ["endless", "silence"] {
+        liar(attack);
+        dom0.sh("timeout 5 hyper commit liar lies:1").code(124);
+        dom0.remove("liar");
+        assert_eq!(layers(), before, "{attack}");
+    }
 }

@@ -29,6 +29,9 @@ pub fn run(link: &mut Hostile, name: &str, request: u64, process: &ProcessSpec) 
     link.mux.open(stdout);
     link.send(&reply(ReplyBody::Started { pid: 1 }));
     link.flush_all()?;
+    if name.starts_with("files-") {
+        return crate::files::run(link, name);
+    }
     match name {
         "frame-length" => drop(link.frame(DATA, stdout, MAX_PAYLOAD as u32 + 1, b"")?),
         "frame-kind" => drop(link.frame(99, stdout, 0, b"")?),

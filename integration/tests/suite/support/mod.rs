@@ -10,5 +10,5 @@ mod terminal;
 
 pub use dom0::{BUSYBOX, DEBIAN, Dom0};
 pub use harness::{Test, both, once, pv, run};
-pub use process::Ran;
+pub use process::{Ran, Running};
 pub use registry::{LIES, Registry};

@@ -1,15 +1,13 @@
 //! `hyper image prune`
 
-use std::io::{self, BufRead, Read, Write};
-
 use anyhow::Result;
 use serde_json::Value;
 
+use super::prune::{confirmed, reclaimed, total};
 use crate::client::Client;
 use crate::options::values::{filter, filters};
 use crate::output;
 use crate::target::Target;
-use crate::units::human_size;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -41,17 +39,12 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     Ok(0)
 }
 
-/// Only a yes is one: no answer is none.
-fn confirmed(warning: &str) -> Result<bool> {
-    let mut stdout = io::stdout();
-    write!(stdout, "{warning}\nAre you sure you want to continue? [y/N] ")?;
-    stdout.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().take(1 << 10).read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y"))
+fn report(answer: &Value) -> String {
+    removed(answer) + &total(reclaimed(answer))
 }
 
-fn report(answer: &Value) -> String {
+/// What went, for the reports of prunes.
+pub fn removed(answer: &Value) -> String {
     let mut out = String::new();
     let done = answer.get("ImagesDeleted").and_then(Value::as_array);
     if let Some(done) = done.filter(|done| !done.is_empty()) {
@@ -62,8 +55,7 @@ fn report(answer: &Value) -> String {
         }
         out.push('\n');
     }
-    let reclaimed = answer.get("SpaceReclaimed").and_then(Value::as_i64).unwrap_or(0);
-    out + &format!("Total reclaimed space: {}", human_size(reclaimed))
+    out
 }
 
 #[cfg(test)]

@@ -71,8 +71,8 @@ fn url(source: &str) -> String {
     }
 }
 
-/// `repo` may have the tag, too.
-fn name(repository: Option<&str>, tag: Option<&str>) -> Result<Option<Name>, ApiError> {
+/// The name that `repo` and `tag` of a new image are; `repo` may have the tag, too.
+pub fn name(repository: Option<&str>, tag: Option<&str>) -> Result<Option<Name>, ApiError> {
     let Some(repository) = repository else {
         return Ok(None);
     };
