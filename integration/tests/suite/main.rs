@@ -3,6 +3,7 @@
 //! `scripts/test lab [NAME]` runs it. A missing lab fails every test; none is ever skipped.
 #![forbid(unsafe_code)]
 
+mod adversity;
 mod archive;
 mod docker;
 mod docker_py;
@@ -60,6 +61,7 @@ fn main() -> std::process::ExitCode {
         health::TESTS,
         xenstore::TESTS,
         faults::TESTS,
+        adversity::TESTS,
         kills::TESTS,
         service::TESTS,
         hostile::TESTS,

@@ -55,8 +55,8 @@ pub async fn write(cx: Arc<Context>) {
     }
 }
 
-/// `false`: something is left.
-fn write_all(cx: &Context) -> bool {
+/// Does so now; `false`: something is left.
+pub fn write_all(cx: &Context) -> bool {
     let ids: Vec<String> = cx.unwritten.containers().keys().cloned().collect();
     for id in ids {
         let shared = cx.containers().get(&id).cloned();

@@ -120,6 +120,9 @@ impl Engine {
                 session.end().await;
             }
         }
+        if !unwritten::write_all(&self.cx) {
+            tracing::error!("how some containers stand could not be written and is lost with this daemon");
+        }
     }
 
     // containers; `text` is a name, an id or the beginning of one

@@ -202,6 +202,19 @@ async fn a_damaged_log_is_read_and_written_on() {
     assert_eq!(texts, ["before\n", "after\n"]);
 }
 
+#[test]
+fn a_position_that_cannot_be_written_is_kept_again_when_it_can() {
+    let folder = tempfile::tempdir().unwrap();
+    let position = folder.path().join("log.position");
+    fs::create_dir(&position).unwrap();
+    let log = open(&record(&[]), folder.path(), Run::New(RUN));
+    log.write(Source::Stdout, 0, b"one\n");
+    assert_eq!(journal::read(folder.path()), None);
+    fs::remove_dir(&position).unwrap();
+    log.write(Source::Stdout, 4, b"two\n");
+    assert_eq!(journal::read(folder.path()).unwrap().positions[0], 8);
+}
+
 #[tokio::test]
 async fn the_beginning_of_a_line_survives_an_engine_that_was_killed() {
     let folder = tempfile::tempdir().unwrap();

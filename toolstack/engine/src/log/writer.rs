@@ -10,7 +10,7 @@ use crate::stdio::Source;
 use chrono::{SecondsFormat, Utc};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -36,7 +36,8 @@ struct Inner {
     driver: Driver,
     attributes: BTreeMap<String, String>,
     known: Known,
-    /// Gone when it could not be written: what it says would not be true any more.
+    folder: PathBuf,
+    /// Gone when it could not be written, since what it says would not be true any more, until it can be.
     journal: Option<Journal>,
     failed: bool,
 }
@@ -84,6 +85,7 @@ impl LogWriter {
             driver,
             attributes: config.attributes(record)?,
             known: Known::default(),
+            folder: folder.to_owned(),
             journal: None,
             failed: false,
         };
@@ -268,9 +270,12 @@ impl Inner {
     /// Tells the journal how a stream stands, of whose line that waits it knows the first `noted` bytes.
     fn note(&mut self, source: Source, anew: bool, noted: usize) {
         self.known.place = self.place();
-        let Some(journal) = &mut self.journal else { return };
+        let Some(journal) = &mut self.journal else {
+            self.journal = Journal::create(&self.folder, &self.known).ok();
+            return;
+        };
         if let Err(error) = journal.note(&self.known, source, anew, noted) {
-            tracing::error!(%error, "the position of a container's log is not kept any more");
+            tracing::error!(%error, "the position of a container's log is not kept until it can be written");
             if let Some(journal) = self.journal.take() {
                 let _ = journal.remove();
             }

@@ -40,6 +40,10 @@ fn failed(what: &str) -> impl Fn(rusqlite::Error) -> Error + '_ {
                 ErrorKind::Unavailable,
                 format!("{what}: the state-dir must be writable"),
             ),
+            Some(ErrorCode::SystemIoFailure) => (
+                ErrorKind::Unavailable,
+                format!("{what}: look at the file system of the state-dir"),
+            ),
             _ => (ErrorKind::Failed, what.to_owned()),
         };
         Error::from_source(kind, &what, &error)
@@ -52,8 +56,11 @@ impl Records {
     pub fn open(path: &Path) -> Result<Self, Error> {
         let what = format!("cannot open the records {}", path.display());
         let mut connection = Connection::open(path).map_err(failed(&what))?;
+        // Nobody else opens them, and shared memory would kill the daemon when the file system turns read-only.
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
+            .execute_batch(
+                "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;",
+            )
             .map_err(failed(&what))?;
         schema::migrate(&mut connection, path)?;
         let what = format!("cannot write the records {}", path.display());
