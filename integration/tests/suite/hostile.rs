@@ -2,7 +2,10 @@
 
 use super::support::{BUSYBOX, Dom0, Test, pv};
 
-pub const TESTS: &[Test] = &[pv("hostile::agents_are_cut_off", agents_are_cut_off)];
+pub const TESTS: &[Test] = &[
+    pv("hostile::agents_are_cut_off", agents_are_cut_off),
+    pv("hostile::deaf", deaf),
+];
 
 /// Attacks that break a rule, so that the guest is ended for it.
 const BREACHES: &[&str] = &[
@@ -60,6 +63,19 @@ fn attack(dom0: &Dom0<'_>) {
     files(dom0);
     let still = dom0.sh("systemctl show -p MainPID --value hyperd").ok().text();
     assert_eq!(still, pid, "hyperd did not survive");
+}
+
+/// One that answers nothing breaks no rule either, and is not the next daemon's to end.
+fn deaf(dom0: &Dom0<'_>) {
+    dom0.with_config(HOSTILE, || {
+        dom0.detached("deaf", &["-e", "ATTACK=deaf", BUSYBOX, "true"]);
+    });
+    // The daemon has been started again.
+    assert_eq!(dom0.inspect("deaf", "{{.State.Status}}"), "running");
+    dom0.sh("xl domid deaf").ok();
+    dom0.hyper(&["stop", "-t", "1", "deaf"]).ok();
+    assert_eq!(dom0.inspect("deaf", "{{.State.ExitCode}}"), "137");
+    dom0.hyper(&["rm", "deaf"]).ok();
 }
 
 /// What an agent may say of files; see `pv-guest/hostile`.

@@ -1,7 +1,7 @@
 //! The daemon killed: at every step of what takes several, and at random. What was acknowledged holds, what runs runs on,
 //! exit codes are right, and nothing is left.
 
-use super::support::{BUSYBOX, Dom0, Test, pv};
+use super::support::{BUSYBOX, Dom0, Test, number, pv};
 
 pub const TESTS: &[Test] = &[
     pv("kills::at_every_step", at_every_step),
@@ -63,15 +63,17 @@ const KILLS: u32 = 20;
 
 /// `HYPER_SEED` and `HYPER_KILLS` make it another, or longer.
 fn at_random(dom0: &Dom0<'_>) {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
     let seed = number("HYPER_SEED").unwrap_or_else(|| std::process::id().wrapping_mul(2_654_435_761));
     let kills = number("HYPER_KILLS").unwrap_or(KILLS);
     println!("seed {seed}, {kills} kills");
     dom0.pull(BUSYBOX);
     dom0.idle("stays", BUSYBOX);
     let domid = dom0.sh("xl domid stays").ok().text();
-    let ran = dom0.sh(&format!("{RANDOM_KILLS}\nmain {seed} {kills} {BUSYBOX}"));
-    assert_eq!(ran.code, 0, "seed {seed}\n{ran}");
+    let mut killing = dom0.spawn_sh(&format!("{RANDOM_KILLS}\nmain {seed} {kills} {BUSYBOX}"));
+    for kill in 1..=kills {
+        killing.expect(&format!("kill {kill}\n"));
+    }
+    killing.finish().ok();
     assert_eq!(
         dom0.sh("xl domid stays").ok().text(),
         domid,
@@ -132,6 +134,7 @@ main() {
         case $after in running) domains=2 ;; *) domains=1 ;; esac
         [ "$(xl list | awk 'NR > 1 && $2 != 0' | wc -l)" = $domains ] || fail "$(xl list)"
         [ "$(ls /var/lib/hyper/containers | wc -l)" = "$(hyper ps -aq | wc -l)" ] || fail "folders: $(ls /var/lib/hyper/containers)"
+        echo "kill $kill"
     done
     hyper rm -f c > /dev/null 2>&1
     true

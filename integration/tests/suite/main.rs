@@ -20,6 +20,7 @@ mod image;
 mod kills;
 mod lifecycle;
 mod logs;
+mod many;
 mod network;
 mod overlay;
 mod push;
@@ -63,6 +64,7 @@ fn main() -> std::process::ExitCode {
         faults::TESTS,
         adversity::TESTS,
         kills::TESTS,
+        many::TESTS,
         service::TESTS,
         hostile::TESTS,
     ]

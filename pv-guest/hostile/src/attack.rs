@@ -44,6 +44,7 @@ pub fn run(link: &mut Hostile, name: &str, request: u64, process: &ProcessSpec) 
         }
         "message-length" => control(link, &u32::MAX.to_le_bytes())?,
         "utf8" => control(link, b"\x04\0\0\0\xff\xfe\xff\xfe")?,
+        "deaf" => {}
         "reset" => drop(link.frame(RESET, 0, 4, &[0; 4])?),
         "flood" => return flood(link),
         other => return Err(failure(ErrorKind::Invalid, format!("no such attack: {other}"))),

@@ -17,8 +17,9 @@
 //! | `replies` | the start is answered with the reply to another request |
 //! | `flood` | without end: data of streams that nobody opened, and replies to requests that nobody made |
 //! | `silence` | the start is not answered, and nothing is from then on |
+//! | `deaf` | the process is said to run, and nothing is answered from then on |
 //!
-//! All but the last three break a rule, for which the engine has to end the guest; those it has to survive, and end the
+//! All but the last four break a rule, for which the engine has to end the guest; those it has to survive, and end the
 //! guest when it is told to.
 //!
 //! With these the process is said to run, and the attack is what is sent when somebody wants the container's files:

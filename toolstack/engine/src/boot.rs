@@ -13,6 +13,7 @@ use crate::records::{Entry, Operation};
 use crate::session::{Session, SessionEvent, Tap, refused};
 use crate::state::{Container, Status};
 use crate::stdio::{Source, pump_input};
+use crate::watchdog;
 use guest_protocol::message::{ExitStatus, GuestState, NetworkSpec, ProcessId, ReplyBody, RequestBody};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -159,7 +160,17 @@ pub async fn started<T>(
         guest.unpause().await?;
         begin.await
     };
-    match watched(cx, guest, cancel, start).await {
+    let patience = cx.config.boot_timeout;
+    let in_time = async {
+        let silent = |_| {
+            Error::failed(format!(
+                "the guest's agent was silent for {} s",
+                patience.as_secs()
+            ))
+        };
+        tokio::time::timeout(patience, start).await.map_err(silent)?
+    };
+    match watched(guest, cancel, in_time).await {
         Ok(begun) => Ok(begun),
         Err(error) => {
             let (name, domid) = (shared.with(|record| record.name.clone()), guest.domid());
@@ -178,9 +189,8 @@ pub async fn open_networks(cx: &Context, shared: &Shared, domid: u32) -> Result<
     cx.networks.open_guest(&shared.id, interfaces.collect()).await
 }
 
-/// A start that ends when the guest does, when it takes too long, or when nobody wants it any more.
+/// A start that ends when the guest does, or when nobody wants it any more.
 async fn watched<T>(
-    cx: &Context,
     guest: &dyn Guest,
     cancel: &CancellationToken,
     start: impl Future<Output = Result<T, Error>>,
@@ -193,9 +203,6 @@ async fn watched<T>(
             Ended::Destroyed => "the guest was destroyed while starting",
         })),
         () = cancel.cancelled() => Err(Error::failed("the start was interrupted")),
-        () = tokio::time::sleep(cx.config.boot_timeout) => Err(Error::failed(format!(
-            "the guest's agent was silent for {} s", cx.config.boot_timeout.as_secs()
-        ))),
     }
 }
 
@@ -385,7 +392,8 @@ fn kernel_log(cx: &Context, shared: &Arc<Shared>, session: &Session, anew: bool)
     });
 }
 
-/// Takes over a guest that an earlier engine has started.
+/// Takes over a guest that an earlier engine has started. It runs, so it has all the time that it takes, until somebody wants
+/// its end.
 pub async fn adopt(
     cx: Arc<Context>,
     shared: Arc<Shared>,
@@ -401,7 +409,8 @@ pub async fn adopt(
             guest.unpause().await?;
         }
         let (session, events) = Session::open(guest.link().await?);
-        let state = session.hello().await.map_err(|error| guest_error(&error))?;
+        let state = watchdog::answer(&cx, &shared, cx.config.boot_timeout, session.hello()).await;
+        let state = state.map_err(|error| guest_error(&error))?;
         if paused {
             guest.pause().await?;
         }
@@ -409,7 +418,7 @@ pub async fn adopt(
         shared.note(&cx, |record| record.state.status = status);
         resume(&cx, &shared, Arc::clone(&guest), &plan, session, events, &state)
     };
-    watched(&cx, guest.as_ref(), &cancel, taken).await
+    watched(guest.as_ref(), &cancel, taken).await
 }
 
 fn resume(

@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// Longer than a busy guest takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-pub const SILENT: &str = "the guest does not answer";
+const SILENT: &str = "the guest does not answer";
 
 /// Until it is dropped, or the link ends.
 pub async fn watch(cx: Arc<Context>, shared: Arc<Shared>, session: Session) {
@@ -30,16 +30,34 @@ pub async fn watch(cx: Arc<Context>, shared: Arc<Shared>, session: Session) {
             process: FIRST_PROCESS,
             signal: 0,
         });
-        tokio::pin!(ping);
-        if tokio::time::timeout(PATIENCE, &mut ping).await.is_ok() || !running() {
-            continue;
-        }
-        tracing::warn!(container = %shared.id, "{SILENT}");
-        shared.note(&cx, |record| SILENT.clone_into(&mut record.state.error));
-        let _ = ping.await;
-        if running() {
-            tracing::info!(container = %shared.id, "the guest answers again");
-            shared.note(&cx, |record| record.state.error.clear());
-        }
+        let _ = answer(&cx, &shared, PATIENCE, ping).await;
     }
+}
+
+/// Waits for a guest's answer; says so when that takes longer than it should, unless the guest has been paused.
+pub async fn answer<T>(
+    cx: &Context,
+    shared: &Shared,
+    patience: Duration,
+    answer: impl Future<Output = T>,
+) -> T {
+    let running = || shared.with(|record| record.state.status == Status::Running);
+    tokio::pin!(answer);
+    let mut silent = false;
+    let answer = loop {
+        match tokio::time::timeout(patience, &mut answer).await {
+            Ok(answer) => break answer,
+            Err(_) if silent || !running() => {}
+            Err(_) => {
+                silent = true;
+                tracing::warn!(container = %shared.id, "{SILENT}");
+                shared.note(cx, |record| SILENT.clone_into(&mut record.state.error));
+            }
+        }
+    };
+    if silent && running() {
+        tracing::info!(container = %shared.id, "the guest answers again");
+        shared.note(cx, |record| record.state.error.clear());
+    }
+    answer
 }

@@ -9,6 +9,6 @@ mod server;
 mod terminal;
 
 pub use dom0::{BUSYBOX, DEBIAN, Dom0};
-pub use harness::{Test, both, once, pv, run};
+pub use harness::{Test, both, number, once, pv, run};
 pub use process::{Ran, Running};
 pub use registry::{LIES, Registry};

@@ -38,6 +38,7 @@ impl Task {
                     work: tokio::spawn(work),
                     cancel,
                     adopting: None,
+                    deadline: None,
                 };
             }
             Action::CancelBoot => {
@@ -159,11 +160,14 @@ impl Task {
 
     /// The earlier of two counts, and one that destroys is not put off.
     fn set_deadline(&mut self, after: Option<Duration>, next: Next) {
-        let (Work::Up(up), Some(after)) = (&mut self.work, after) else {
-            return;
+        let Some(after) = after else { return };
+        let deadline = match &mut self.work {
+            Work::Up(up) => &mut up.deadline,
+            Work::Starting { deadline, .. } => deadline,
+            _ => return,
         };
         let moment = Instant::now() + after;
-        up.deadline = Some(match up.deadline {
+        *deadline = Some(match *deadline {
             Some((set, Next::Destroy)) => (set, Next::Destroy),
             Some((set, Next::Kill)) if next == Next::Kill => (set.min(moment), Next::Kill),
             _ => (moment, next),

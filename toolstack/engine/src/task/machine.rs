@@ -442,11 +442,15 @@ impl Machine {
                 adopting,
                 interrupted,
             } => {
-                // A guest that runs already is taken over first and signalled then.
-                if !*adopting && interrupted.is_none() {
+                if *adopting {
+                    // It is taken over first and signalled then, and has no longer for both.
+                    actions.push(deadline(signal, timeout));
+                } else if interrupted.is_none() {
                     actions.push(Action::CancelBoot);
                 }
-                *interrupted = Some((signal, timeout));
+                if interrupted.is_none_or(|(before, _)| before != SIGKILL) {
+                    *interrupted = Some((signal, timeout));
+                }
             }
             Phase::Up { paused } => {
                 if *paused {
@@ -457,10 +461,7 @@ impl Machine {
                     actions.push(Action::Hurry);
                 }
                 actions.push(Action::Signal(signal));
-                actions.push(match signal {
-                    SIGKILL => Action::Deadline(Some(KILL_GRACE), Next::Destroy),
-                    _ => Action::Deadline(timeout, Next::Kill),
-                });
+                actions.push(deadline(signal, timeout));
             }
             Phase::Restarting => {
                 actions.push(Action::StopBackOff);
@@ -505,7 +506,11 @@ impl Machine {
                 actions.push(Action::End { clean });
                 self.phase = Phase::Ending;
             }
-            (Happening::Deadline(Next::Kill), Phase::Up { .. }) => self.end(SIGKILL, None, actions),
+            (Happening::Deadline(Next::Kill), Phase::Up { .. } | Phase::Starting { .. }) => {
+                self.end(SIGKILL, None, actions);
+            }
+            // Whoever cannot take it over destroys it.
+            (Happening::Deadline(Next::Destroy), Phase::Starting { .. }) => actions.push(Action::CancelBoot),
             (Happening::Deadline(Next::Destroy), Phase::Up { .. }) => {
                 actions.push(Action::End { clean: false });
                 self.phase = Phase::Ending;
@@ -587,6 +592,14 @@ impl Machine {
         for (ticket, _) in std::mem::take(&mut self.deferred) {
             actions.push(Action::Answer(ticket, removed));
         }
+    }
+}
+
+/// When a process that got this signal gets the next, or loses its guest.
+fn deadline(signal: i32, timeout: Option<Duration>) -> Action {
+    match signal {
+        SIGKILL => Action::Deadline(Some(KILL_GRACE), Next::Destroy),
+        _ => Action::Deadline(timeout, Next::Kill),
     }
 }
 

@@ -427,6 +427,23 @@ fn a_stop_comes_over_a_restart() {
 }
 
 #[test]
+fn a_guest_that_does_not_answer_the_next_daemon_can_be_ended() {
+    let mut world = up("");
+    world.step(Event::Daemon);
+    let stop = world.ask(Request::Stop {
+        signal: TERM,
+        timeout: Some(Duration::ZERO),
+    });
+    world.step(Event::Deadline);
+    assert!(!world.cancelled && world.deadline == Some(Next::Destroy));
+    world.step(Event::Deadline);
+    assert!(world.cancelled);
+    world.step(Event::Boot { works: false });
+    world.step(Event::Gone);
+    assert_eq!(world.answers[&stop], Answer::Done(true));
+}
+
+#[test]
 fn a_kill_ends_a_start() {
     let mut world = World::new("", false);
     let start = world.ask(Request::Start);

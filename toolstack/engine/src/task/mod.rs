@@ -45,9 +45,11 @@ struct Up {
     foreign: BTreeSet<ProcessId>,
     /// Its health check, and who looks whether its guest answers; they end with this.
     _watchers: [AbortOnDropHandle<()>; 2],
-    /// When to do the next thing to a process that does not end by itself.
-    deadline: Option<(Instant, Next)>,
+    deadline: Deadline,
 }
+
+/// When to do the next thing to a process that does not end by itself.
+type Deadline = Option<(Instant, Next)>;
 
 /// What a phase has.
 enum Work {
@@ -58,6 +60,7 @@ enum Work {
         cancel: CancellationToken,
         /// Set when the guest runs already, with what to destroy if it cannot be taken over.
         adopting: Option<Arc<dyn Guest>>,
+        deadline: Deadline,
     },
     Up(Box<Up>),
     /// It does not run, but a guest for its files does.
@@ -117,6 +120,12 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
+/// Comes once.
+async fn due(deadline: &mut Deadline) -> Event {
+    at(deadline.map(|(moment, _)| moment)).await;
+    Event::Deadline(deadline.take().map_or(Next::Kill, |(_, next)| next))
+}
+
 impl Work {
     /// Waits for what belongs to the phase.
     async fn next(&mut self) -> Event {
@@ -125,17 +134,18 @@ impl Work {
                 at(*backoff).await;
                 Event::BackedOff
             }
-            Self::Starting { work, .. } => Event::Booted(work.await.unwrap_or_else(|error| Err(lost(error)))),
+            Self::Starting { work, deadline, .. } => tokio::select! {
+                biased;
+                booted = work => Event::Booted(booted.unwrap_or_else(|error| Err(lost(error)))),
+                event = due(deadline) => event,
+            },
             Self::Up(up) => {
-                let deadline = up.deadline;
+                let up = up.as_mut();
                 tokio::select! {
                     biased;
                     event = up.events.recv() => Event::Session(event),
                     ended = &mut up.ended => Event::GuestEnded(ended.unwrap_or(Ended::Destroyed)),
-                    () = at(deadline.map(|(moment, _)| moment)) => {
-                        up.deadline = None;
-                        Event::Deadline(deadline.map_or(Next::Kill, |(_, next)| next))
-                    }
+                    event = due(&mut up.deadline) => event,
                 }
             }
             Self::Visiting { work, .. } => Event::Visited(work.await.unwrap_or_else(|error| {
@@ -174,6 +184,7 @@ impl Task {
             work: tokio::spawn(boot::adopt(cx, shared, Arc::clone(&guest), plan, cancel.clone())),
             cancel,
             adopting: Some(guest),
+            deadline: None,
         };
         tokio::spawn(task.run());
     }
@@ -236,13 +247,17 @@ impl Task {
     }
 
     async fn booted(&mut self, result: Result<Booted, Error>) {
-        let Work::Starting { adopting, .. } = std::mem::replace(&mut self.work, Work::Idle(None)) else {
+        let work = std::mem::replace(&mut self.work, Work::Idle(None));
+        let Work::Starting {
+            adopting, deadline, ..
+        } = work
+        else {
             return;
         };
         match (result, adopting) {
             (Ok(mut booted), adopting) => {
                 let exited = booted.exited.take();
-                self.up(booted, adopting.is_some());
+                self.up(booted, adopting.is_some(), deadline);
                 let paused = self.shared.with(|record| record.state.status == Status::Paused);
                 self.react(Happening::Booted { paused }).await;
                 if let Some(status) = exited
@@ -278,7 +293,7 @@ impl Task {
         }
     }
 
-    fn up(&mut self, booted: Booted, adopted: bool) {
+    fn up(&mut self, booted: Booted, adopted: bool, deadline: Deadline) {
         let guest = Arc::clone(&booted.guest);
         let ended = tokio::spawn(async move { guest.ended().await });
         self.shared.set_session(Some(booted.session.clone()));
@@ -314,7 +329,7 @@ impl Task {
             ended,
             pumps: booted.pumps,
             foreign: booted.foreign,
-            deadline: None,
+            deadline,
         }));
     }
 
