@@ -155,22 +155,20 @@ pub async fn started<T>(
     cancel: &CancellationToken,
     begin: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
+    let patience = cx.config.boot_timeout;
+    let silent = |_| {
+        Error::failed(format!(
+            "the guest's agent was silent for {} s",
+            patience.as_secs()
+        ))
+    };
     let start = async {
         open_networks(cx, shared, guest.domid()).await?;
+        let _turn = cx.boots.acquire().await;
         guest.unpause().await?;
-        begin.await
+        tokio::time::timeout(patience, begin).await.map_err(silent)?
     };
-    let patience = cx.config.boot_timeout;
-    let in_time = async {
-        let silent = |_| {
-            Error::failed(format!(
-                "the guest's agent was silent for {} s",
-                patience.as_secs()
-            ))
-        };
-        tokio::time::timeout(patience, start).await.map_err(silent)?
-    };
-    match watched(guest, cancel, in_time).await {
+    match watched(guest, cancel, start).await {
         Ok(begun) => Ok(begun),
         Err(error) => {
             let (name, domid) = (shared.with(|record| record.name.clone()), guest.domid());

@@ -15,6 +15,7 @@ use images::{RootDisk, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -32,6 +33,8 @@ pub struct Context {
     pub template: PathBuf,
     pub events: Events,
     pub containers: Mutex<BTreeMap<String, Arc<Shared>>>,
+    /// Turns of guests that boot. All at once, each would take longer than it may.
+    pub boots: Semaphore,
     /// The daemon stops: guests are left as they are.
     pub closing: CancellationToken,
 }

@@ -34,6 +34,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Cheap to clone.
@@ -53,6 +54,9 @@ fn io_failed(what: &str) -> impl Fn(std::io::Error) -> Error + '_ {
         Error::from_source(kind, what, &error)
     }
 }
+
+/// How many guests boot at the same time: enough that none of the host's processors has nothing to do.
+const BOOTS_PER_CPU: usize = 2;
 
 impl Engine {
     /// Opens Xen and the records, takes over guests that run, cleans up after those that do not.
@@ -77,6 +81,7 @@ impl Engine {
         let same_life = board.read(&format!("{ROOT}/version")).await?.is_some();
         let cx = Arc::new(Context {
             networks: Networks::open(config.network.clone(), &records)?,
+            boots: Semaphore::new(BOOTS_PER_CPU * hypervisor.info().cpus as usize),
             hypervisor,
             publisher: Publisher::start(Arc::clone(&board)),
             images: Store::open(&state_dir.join("images"))?,
