@@ -35,7 +35,8 @@ pub async fn restore(cx: &Arc<Context>) -> Result<(), Error> {
         }
         _ => None,
     });
-    cx.networks.restore(&cx.records, running.collect()).await;
+    let ids = records.iter().map(|record| record.id.clone()).collect();
+    cx.networks.restore(&cx.records, running.collect(), &ids).await;
     let mut wanted = Vec::new();
     for record in records {
         let execs = execs.remove(&record.id).unwrap_or_default();

@@ -104,6 +104,6 @@ pub struct Container {
 
 impl Container {
     pub fn short_id(&self) -> &str {
-        &self.id[..12.min(self.id.len())]
+        crate::names::short(&self.id)
     }
 }

@@ -90,6 +90,9 @@ pub enum Verb {
     Tag(tag::Args),
     /// Show the history of an image
     History(history::Args),
+    /// Manage floating IPs: addresses of the outside that are containers'
+    #[command(subcommand)]
+    Fip(fip::Verb),
     /// Manage networks
     #[command(subcommand)]
     Network(network::Verb),

@@ -5,7 +5,7 @@ use crate::containers::{
 };
 use crate::error::{Answer, ApiError};
 use crate::query::Query;
-use crate::router::{self, ContainerRoute, ImageRoute, NetworkRoute, Route};
+use crate::router::{self, ContainerRoute, FloatingRoute, ImageRoute, NetworkRoute, Route};
 use crate::{events, extension, images, networks, request, system};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
@@ -116,6 +116,14 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         },
         Route::VolumeList => networks::volumes(),
         Route::VolumeInspect(name) => Err(ApiError::not_found(format!("get {name}: no such volume"))),
+        Route::FloatingList => networks::floating::list(&call),
+        Route::FloatingAllocate => networks::floating::allocate(call).await,
+        Route::Floating(to, fip) => match to {
+            FloatingRoute::Associate => networks::floating::associate(call, fip).await,
+            FloatingRoute::Disassociate => networks::floating::disassociate(&call, fip).await,
+            FloatingRoute::Name => networks::floating::name(call, fip).await,
+            FloatingRoute::Release => networks::floating::release(&call, fip).await,
+        },
         Route::Link(id) => networks::link(call, id).await,
         Route::Plan(id) => extension::plan(&call, &id).await,
         Route::Console(id) => extension::console(&call, &id).await,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use engine::images::{Mirror, Registries, Retry};
-use engine::network::{DEFAULT_POOLS, NetworkConfig, Pool};
+use engine::network::{AddressRange, DEFAULT_POOLS, NetworkConfig, Pool};
 use engine::{EngineConfig, GuestType, LogConfig, RootForm, Settings};
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
@@ -32,6 +32,10 @@ pub struct Config {
     pub address_pools: Vec<AddressPool>,
     /// The default network has IPv6 too.
     pub bridge_ipv6: bool,
+    /// The interface to the outside that has floating IPs.
+    pub uplink: String,
+    #[serde(deserialize_with = "address_ranges")]
+    pub floating_ips: Vec<AddressRange>,
     pub insecure_registries: Vec<String>,
     /// Authorities that single registries are trusted by, as docker keeps them.
     pub certs_dir: PathBuf,
@@ -62,6 +66,8 @@ impl Default for Config {
             root_device: RootDevice::Linear,
             address_pools: DEFAULT_POOLS.iter().copied().map(AddressPool).collect(),
             bridge_ipv6: false,
+            uplink: String::new(),
+            floating_ips: Vec::new(),
             insecure_registries: Vec::new(),
             certs_dir: "/etc/docker/certs.d".into(),
             registries: BTreeMap::new(),
@@ -185,6 +191,12 @@ impl<'de> Deserialize<'de> for AddressPool {
     }
 }
 
+fn address_ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let ranges = texts.iter().map(|text| text.parse().map_err(de::Error::custom));
+    ranges.collect()
+}
+
 fn parse_size(text: &str) -> Option<Size> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
@@ -285,6 +297,10 @@ impl Config {
             self.disk.mib()
         );
         ensure!(
+            self.floating_ips.is_empty() || !self.uplink.is_empty(),
+            "floating-ips need an uplink: name the interface to the outside"
+        );
+        ensure!(
             !self.boot_timeout.is_zero(),
             "boot-timeout must be longer than nothing"
         );
@@ -332,6 +348,8 @@ impl Config {
                 run_dir: self.socket.parent().unwrap_or(Path::new("/run/hyper")).to_owned(),
                 pools: self.address_pools.iter().map(|pool| pool.0).collect(),
                 default_ipv6: self.bridge_ipv6,
+                uplink: self.uplink.clone(),
+                floating_ips: self.floating_ips.clone(),
             },
             settings: self.settings(),
             stop_timeout: self.stop_timeout,
@@ -378,6 +396,10 @@ mod tests {
             ("memory = \"lots\"", "line 1: \"lots\" is not a size"),
             ("memory = 512", "line 1: invalid type"),
             ("address-pools = [\"10.0.0.0/8\"]", "\"10.0.0.0/8\" is no pool"),
+            (
+                "floating-ips = [\"a-b\"]",
+                "line 1: invalid range of addresses: \"a-b\"",
+            ),
             ("stop-timeout = \"10\"", "\"10\" is not a duration"),
             ("guest-type = \"hvm\"", "unknown variant `hvm`"),
             ("registries.a.mirors = []", "line 1: unknown field `mirors`"),
@@ -392,6 +414,14 @@ mod tests {
         }
         let small = Config::parse("memory = \"16m\"").unwrap();
         assert!(small.check().unwrap_err().to_string().contains("at least 32"));
+        let nowhere = Config::parse("floating-ips = [\"192.0.2.8/29\"]").unwrap();
+        assert!(
+            nowhere
+                .check()
+                .unwrap_err()
+                .to_string()
+                .contains("need an uplink")
+        );
         let relative = Config::parse("socket = \"x.sock\"").unwrap();
         assert!(relative.check().unwrap_err().to_string().contains("absolute"));
         assert!(Config::default().check().is_ok());

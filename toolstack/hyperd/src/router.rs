@@ -37,6 +37,9 @@ pub enum Route {
     Network(NetworkRoute, String),
     VolumeList,
     VolumeInspect(String),
+    FloatingList,
+    FloatingAllocate,
+    Floating(FloatingRoute, String),
     Link(String),
     Plan(String),
     Console(String),
@@ -89,6 +92,14 @@ pub enum NetworkRoute {
     Disconnect,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FloatingRoute {
+    Associate,
+    Disassociate,
+    Name,
+    Release,
+}
+
 /// The minor version a path asks for, and the rest of it.
 pub fn split_version(path: &str) -> Result<(u32, &str), ApiError> {
     let versioned = path.strip_prefix("/v").and_then(|rest| {
@@ -135,6 +146,7 @@ pub fn route(method: &Method, path: &str) -> Route {
         ["exec", rest @ ..] => exec(method, rest),
         ["images", rest @ ..] => image(method, rest),
         ["networks", rest @ ..] => network(method, rest),
+        ["hyper", "v1", "fips", rest @ ..] => floating(method, rest),
         ["hyper", "v1", "images", "verify"] if method == Method::POST => Route::ImageVerify,
         ["hyper", "v1", "containers", id, "links"] if method == Method::POST => Route::Link((*id).to_owned()),
         ["hyper", "v1", "containers", id, "plan"] if method == Method::GET => Route::Plan((*id).to_owned()),
@@ -223,6 +235,20 @@ fn network(method: &Method, rest: &[&str]) -> Route {
         ("DELETE", [name]) => of(To::Remove, name),
         ("POST", [name, "connect"]) => of(To::Connect, name),
         ("POST", [name, "disconnect"]) => of(To::Disconnect, name),
+        _ => Route::Unknown,
+    }
+}
+
+fn floating(method: &Method, rest: &[&str]) -> Route {
+    use FloatingRoute as To;
+    let of = |to, fip: &&str| Route::Floating(to, (*fip).to_owned());
+    match (method.as_str(), rest) {
+        ("GET", []) => Route::FloatingList,
+        ("POST", ["allocate"]) => Route::FloatingAllocate,
+        ("DELETE", [fip]) => of(To::Release, fip),
+        ("POST", [fip, "associate"]) => of(To::Associate, fip),
+        ("POST", [fip, "disassociate"]) => of(To::Disassociate, fip),
+        ("POST", [fip, "name"]) => of(To::Name, fip),
         _ => Route::Unknown,
     }
 }

@@ -26,6 +26,16 @@ pub enum NetworkError {
         #[source]
         source: io::Error,
     },
+    #[error(
+        "there is no interface {0} of Ethernet for floating IPs: set `uplink` in the config to one that is there"
+    )]
+    NoUplink(String),
+    #[error("cannot announce addresses on {interface}")]
+    Announce {
+        interface: String,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot change the rules of nf_tables")]
     Rules(#[from] NftError),
 }

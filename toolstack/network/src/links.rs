@@ -37,7 +37,7 @@ impl Drop for Links {
     }
 }
 
-fn failed(what: &'static str, name: &str) -> impl FnOnce(rtnetlink::Error) -> NetworkError {
+pub(crate) fn failed(what: &'static str, name: &str) -> impl FnOnce(rtnetlink::Error) -> NetworkError {
     let name = name.to_owned();
     move |source| NetworkError::Link { what, name, source }
 }
@@ -52,7 +52,11 @@ impl Links {
         })
     }
 
-    async fn all(&self) -> Result<Vec<LinkMessage>, NetworkError> {
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) async fn all(&self) -> Result<Vec<LinkMessage>, NetworkError> {
         let links = self.handle.link().get().execute();
         links
             .try_collect()
@@ -200,7 +204,7 @@ fn is_ours(name: &str, id: &str) -> bool {
             .is_some_and(|rest| id.starts_with(rest))
 }
 
-fn name_of(link: &LinkMessage) -> Option<&str> {
+pub(crate) fn name_of(link: &LinkMessage) -> Option<&str> {
     link.attributes.iter().find_map(|attribute| match attribute {
         LinkAttribute::IfName(name) => Some(name.as_str()),
         _ => None,

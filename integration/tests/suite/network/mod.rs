@@ -1,6 +1,7 @@
 //! Networks, with real traffic. The outside is a network namespace of dom0 that knows only its own link.
 
 mod fence;
+mod floating;
 mod guests;
 mod manage;
 mod traffic;
@@ -15,6 +16,7 @@ pub const TESTS: &[Test] = &[
     pv("network::spoofing", fence::spoofing),
     pv("network::closed", fence::closed),
     pv("network::six", guests::six),
+    pv("network::floating", floating::floating),
     pv("network::hyperd_killed", traffic::hyperd_killed),
     once("network::of_users", manage::of_users),
     pv("network::docker", manage::docker),
@@ -109,7 +111,12 @@ fn server(dom0: &Dom0<'_>, name: &str, flags: &[&str]) {
     args.extend(flags);
     args.extend([BUSYBOX, "sh", "-c", SERVE]);
     dom0.detached(name, &args);
-    // Until it listens, that is: until it answers itself.
+    listens(dom0, name);
+}
+
+/// Waits until a server answers itself.
+#[track_caller]
+fn listens(dom0: &Dom0<'_>, name: &str) {
     dom0.exec(
         name,
         &[

@@ -1,6 +1,6 @@
 //! Out of a network and into it.
 
-use super::{HOST, OUTSIDE, Outside, fetch, server};
+use super::{HOST, OUTSIDE, Outside, fetch, listens, server};
 use crate::support::{BUSYBOX, Dom0};
 
 pub fn outside_and_in(dom0: &Dom0<'_>) {
@@ -125,15 +125,7 @@ pub fn published_ports(dom0: &Dom0<'_>) {
         .ok();
     outside.sh(&fetch(&format!("{HOST} 8080"))).code(1);
     dom0.hyper(&["start", "web"]).ok();
-    dom0.exec(
-        "web",
-        &[
-            "sh",
-            "-c",
-            "until nc -w 2 127.0.0.1 80 < /dev/null > /dev/null; do sleep 0.2; done",
-        ],
-    )
-    .ok();
+    listens(dom0, "web");
     outside
         .sh(&fetch(&format!("{HOST} 8080")))
         .ok()

@@ -3,6 +3,7 @@
 mod create;
 mod events;
 mod execs;
+mod floating;
 mod networks;
 mod observe;
 mod output;

@@ -27,7 +27,7 @@ pub fn wanted(config: &Config) -> Vec<(String, EndpointConfig)> {
 }
 
 impl Inner {
-    fn network_of(&self, name: &str, config: &EndpointConfig) -> Result<Network, Error> {
+    pub(super) fn network_of(&self, name: &str, config: &EndpointConfig) -> Result<Network, Error> {
         let found = match config.network_id.as_str() {
             "" => self.networks.values().find(|network| network.name == name),
             id => self.networks.get(id),
@@ -269,7 +269,8 @@ impl Networks {
             firewall.remove_guest(&[interface], &before)?;
             firewall.add_guest(Vec::new(), &after)
         })
-        .await
+        .await?;
+        self.float(id).await
     }
 
     /// What a container has now.
@@ -305,17 +306,22 @@ impl Networks {
             )
         };
         self.rules_to_the_end(move |firewall| firewall.add_guest(ports, &published))
-            .await
+            .await?;
+        self.float(id).await
     }
 
     /// Takes back all that a container had.
     pub async fn detach(&self, id: &str) {
         // Rules first: what they lead to is then still nobody else's.
         let (interfaces, published) = {
-            let inner = self.inner();
-            let Some(guest) = inner.guests.get(id) else { return };
-            (guest.interfaces.clone(), guest.published.clone())
+            let mut inner = self.inner();
+            let Some(guest) = inner.guests.get_mut(id) else {
+                return;
+            };
+            (std::mem::take(&mut guest.interfaces), guest.published.clone())
         };
+        // What fails of it has been told.
+        let _ = self.float(id).await;
         if !interfaces.is_empty()
             && let Err(error) = self
                 .rules_to_the_end(move |firewall| firewall.remove_guest(&interfaces, &published))

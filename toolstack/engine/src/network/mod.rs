@@ -5,29 +5,33 @@
 
 mod attach;
 mod create;
+mod floating;
 pub mod guest;
 mod names;
 pub mod ports;
 mod records;
 mod spec;
+mod uplink;
 
 use names::{Called, Directory};
+use uplink::Uplink;
 
 pub use create::check_wanted;
+pub use floating::FloatingIp;
 pub use names::{names_of, split_link};
 pub use spec::{
     Attachment, BRIDGE_OPTION, DEFAULT, Endpoint, EndpointConfig, MASQUERADE_OPTION, NONE, Network,
     NetworkRequest, PortBinding, Subnet, SubnetRequest,
 };
 
-pub use ::network::{DEFAULT_POOLS, IpNet, Mac, Pool, PortKey, Protocol, Published};
+pub use ::network::{AddressRange, DEFAULT_POOLS, IpNet, Mac, Pool, PortKey, Protocol, Published};
 
 use crate::error::{Error, ErrorKind};
 use crate::records::Records;
 use crate::state::Container;
 use ::network::dns;
 use ::network::{Bridge, Firewall, Forwarding, GuestPort, HeldPort, Links, NetworkRules};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +45,10 @@ pub struct NetworkConfig {
     pub pools: Vec<Pool>,
     /// The default network has IPv6.
     pub default_ipv6: bool,
+    /// The interface to the outside that has floating IPs.
+    pub uplink: String,
+    /// Where they are allocated from.
+    pub floating_ips: Vec<AddressRange>,
 }
 
 /// A container whose guest is on networks.
@@ -62,6 +70,7 @@ struct Inner {
     guests: BTreeMap<String, Attached>,
     /// The address that was given last in a subnet.
     last: BTreeMap<IpNet, IpAddr>,
+    floating: BTreeMap<IpAddr, FloatingIp>,
 }
 
 pub struct Networks {
@@ -69,7 +78,9 @@ pub struct Networks {
     inner: Arc<Mutex<Inner>>,
     /// Of names, by network.
     servers: Mutex<BTreeMap<String, dns::Server>>,
-    links: Links,
+    links: Arc<Links>,
+    /// Held while floating IPs change.
+    uplink: Arc<tokio::sync::Mutex<Uplink>>,
     forwarding: Forwarding,
     firewall: Arc<Mutex<Firewall>>,
     /// Held while the host is changed.
@@ -114,7 +125,7 @@ fn guest_ports(endpoints: &[Endpoint], interfaces: &[String]) -> Vec<GuestPort> 
         .collect()
 }
 
-/// Takes all of ours from the host: rules and bridges. Goes on after an error and gives all of them.
+/// Takes all of ours from the host: rules, bridges and addresses. Goes on after an error and gives all of them.
 pub async fn remove_all() -> Vec<Error> {
     let mut errors = Vec::new();
     match tokio::task::spawn_blocking(Firewall::remove_all).await {
@@ -126,6 +137,9 @@ pub async fn remove_all() -> Vec<Error> {
         for (name, id) in links.ours().await? {
             links.remove_bridge(&name, &id).await?;
         }
+        for placed in links.placed().await? {
+            links.take_back(placed.address).await?;
+        }
         Ok::<_, ::network::NetworkError>(())
     };
     errors.extend(bridges.await.err().map(|error| failed(&error)));
@@ -136,6 +150,7 @@ impl Networks {
     /// Opens what is recorded; the host is made to follow by [`Self::restore`].
     pub fn open(config: NetworkConfig, records: &Records) -> Result<Self, Error> {
         let networks = records.networks()?;
+        let floating = records.floating()?.into_iter();
         let forwarding = Forwarding::new(&config.run_dir);
         let closed = forwarding.enable().unwrap_or_else(|error| {
             tracing::error!(
@@ -144,6 +159,9 @@ impl Networks {
             );
             false
         });
+        let links = Arc::new(Links::open().map_err(|error| failed(&error))?);
+        let firewall = Arc::new(Mutex::new(Firewall::new(closed)));
+        let uplink = Uplink::new(config.uplink.clone(), Arc::clone(&links), Arc::clone(&firewall));
         Ok(Self {
             servers: Mutex::default(),
             inner: Arc::new(Mutex::new(Inner {
@@ -151,10 +169,12 @@ impl Networks {
                     .into_iter()
                     .map(|network| (network.id.clone(), network))
                     .collect(),
+                floating: floating.map(|floating| (floating.address, floating)).collect(),
                 ..Inner::default()
             })),
-            links: Links::open().map_err(|error| failed(&error))?,
-            firewall: Arc::new(Mutex::new(Firewall::new(closed))),
+            links,
+            uplink: Arc::new(tokio::sync::Mutex::new(uplink)),
+            firewall,
             forwarding,
             config,
             changing: Arc::default(),
@@ -194,9 +214,15 @@ impl Networks {
         }
     }
 
-    /// Makes the host as the records say, whatever it is: bridges, rules, ports of guests that run on. `running`: these,
-    /// with their interfaces in the host. What fails is told; a container that needs it will not start.
-    pub async fn restore(&self, records: &Records, running: Vec<(Container, Vec<String>)>) {
+    /// Makes the host as the records say, whatever it is: bridges, rules, ports and floating IPs of guests that run on.
+    /// `running`: these, with their interfaces in the host; `containers`: all that there are. What fails is told; a
+    /// container that needs it will not start.
+    pub async fn restore(
+        &self,
+        records: &Records,
+        running: Vec<(Container, Vec<String>)>,
+        containers: &BTreeSet<String>,
+    ) {
         let _changing = self.changing.lock().await;
         for (container, interfaces) in running {
             let called = Called::of(&container);
@@ -223,17 +249,15 @@ impl Networks {
                 tracing::error!(network = network.name, %error, "the network is not there");
             }
         }
-        let guests: Vec<_> = {
+        let (guests, leads): (Vec<_>, _) = {
             let inner = self.inner();
-            let guests = inner.guests.values();
-            guests
-                .map(|guest| {
-                    (
-                        guest_ports(&guest.endpoints, &guest.interfaces),
-                        guest.published.clone(),
-                    )
-                })
-                .collect()
+            let guests = inner.guests.values().map(|guest| {
+                (
+                    guest_ports(&guest.endpoints, &guest.interfaces),
+                    guest.published.clone(),
+                )
+            });
+            (guests.collect(), inner.leads())
         };
         let written = self.rules(move |firewall| {
             networks
@@ -242,11 +266,13 @@ impl Networks {
             for (ports, published) in guests {
                 firewall.set_guest(ports, &published);
             }
+            firewall.set_floating(uplink::floating(&leads));
             firewall.write()
         });
         if let Err(error) = written.await {
             tracing::error!(%error, "the rules of the networks are not there");
         }
+        self.restore_floating(records, containers).await;
     }
 
     /// Bridges of networks that are not, or no longer, recorded.

@@ -219,6 +219,10 @@ pub async fn erase(cx: &Arc<Context>, shared: &Arc<Shared>) -> Result<(), Error>
     fault::point("remove.done");
     cx.unwritten.forget(&shared.id);
     cx.containers().remove(&shared.id);
+    // One that cannot be written is let go by the next daemon.
+    if let Err(error) = cx.networks.disassociate_from(&cx.records, &shared.id).await {
+        tracing::error!(container = %shared.id, %error, "the floating IP of a container that is gone");
+    }
     cx.publisher.gone(&shared.id);
     shared.tell(cx, "destroy", &[]);
     shared.renew_hub().close();

@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod events;
 pub mod exec;
 pub mod export;
+pub mod fip;
 pub mod history;
 pub mod images;
 pub mod import;

@@ -3,6 +3,7 @@
 pub mod body;
 mod connect;
 pub mod create;
+pub mod floating;
 pub mod ports;
 pub mod settings;
 

@@ -1,6 +1,6 @@
 //! Translation between networks and the outside, and what may pass between them.
 
-use super::{Elements, NetworkRules, Published, name};
+use super::{Elements, NetworkRules, Published, floating, name};
 use crate::nft::{
     Batch, DESTINATION_PORT, Element, Field, Hook, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION, IP6_SOURCE,
     Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// Ours, and those of them that are closed.
-const BRIDGES: Set = Set {
+pub const BRIDGES: Set = Set {
     name: "bridges",
     key: &[Type::Name],
     data: &[],
@@ -114,6 +114,7 @@ pub fn chains<'a>(
     for set in [BRIDGES, SAME, INTERNAL, ANY4, ONE4, ANY6, ONE6] {
         batch.set(table, &set);
     }
+    floating::sets(batch, table);
     batch.chain(table, "published", None);
     batch.chain(table, "guard", hook("filter", RECEIVED, BEFORE_ALL));
     batch.chain(table, "received", hook("nat", RECEIVED, DESTINATION_NAT));
@@ -131,6 +132,9 @@ pub fn chains<'a>(
 
     for chain in ["received", "sent"] {
         rule(chain, Rule::new().for_this_host().jump("published"));
+    }
+    for inwards in floating::inwards() {
+        rule("published", inwards);
     }
     for (family, destination, one, any) in [
         (NFPROTO_IPV4, IP4_DESTINATION, ONE4, ANY4),
@@ -153,6 +157,9 @@ pub fn chains<'a>(
         "leaving",
         from_loopback.starts_with(IP4_SOURCE, LOOPBACK, 8).masquerade(),
     );
+    for outwards in floating::outwards() {
+        rule("leaving", outwards);
+    }
     for network in networks {
         for subnet in &network.subnets {
             let from = || from_subnet(*subnet);

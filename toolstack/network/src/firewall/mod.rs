@@ -5,6 +5,7 @@
 //! A change is one transaction; when it fails, everything is written anew from what is to be.
 
 mod bridge;
+mod floating;
 mod inet;
 
 use crate::mac::Mac;
@@ -43,6 +44,13 @@ pub struct Published {
     pub guest: SocketAddr,
 }
 
+/// An address of the outside that is a guest's, both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Floating {
+    pub outside: IpAddr,
+    pub guest: IpAddr,
+}
+
 /// Elements of the sets, by table and set.
 type Elements = BTreeMap<(bool, &'static str), BTreeSet<Element>>;
 
@@ -65,6 +73,7 @@ pub struct Firewall {
     networks: BTreeMap<String, NetworkRules>,
     ports: BTreeMap<String, GuestPort>,
     published: BTreeSet<Published>,
+    floating: Vec<Floating>,
     /// Packets that are not of our networks are not forwarded: the host did so only since we are here.
     closed: bool,
     /// What the kernel has.
@@ -90,6 +99,9 @@ impl Firewall {
         }
         for published in &self.published {
             inet::published_elements(published, &mut elements);
+        }
+        for floating in &self.floating {
+            floating::elements(floating, &mut elements);
         }
         elements
     }
@@ -187,6 +199,17 @@ impl Firewall {
     pub fn add_guest(&mut self, ports: Vec<GuestPort>, published: &[Published]) -> Result<(), NftError> {
         let before = self.elements();
         self.set_guest(ports, published);
+        self.change(&before)
+    }
+
+    /// All of them, each outside and each guest's address once. Only at the start, before the first [`Self::write`].
+    pub fn set_floating(&mut self, floating: Vec<Floating>) {
+        self.floating = floating;
+    }
+
+    pub fn change_floating(&mut self, floating: Vec<Floating>) -> Result<(), NftError> {
+        let before = self.elements();
+        self.set_floating(floating);
         self.change(&before)
     }
 

@@ -22,6 +22,10 @@ const NFT_JUMP: u32 = -3_i32 as u32;
 const CMP_EQ: u32 = 0;
 const CMP_NEQ: u32 = 1;
 
+/// `enum nft_nat_types`
+const SOURCE: u32 = 0;
+const DESTINATION: u32 = 1;
+
 pub const NFPROTO_IPV4: u8 = 2;
 pub const NFPROTO_IPV6: u8 = 10;
 
@@ -233,19 +237,34 @@ impl Rule {
     }
 
     /// Looks up what was loaded in a map of addresses and ports, and sends the packet there.
-    pub fn send_to_mapped(mut self, map: &str, family: u8) -> Self {
+    pub fn send_to_mapped(self, map: &str, family: u8) -> Self {
+        let port = if family == NFPROTO_IPV4 { 1 } else { 4 };
+        self.translate(DESTINATION, map, family, Some(FIRST_REGISTER + port))
+    }
+
+    /// The same with a map of addresses.
+    pub fn send_to_mapped_address(self, map: &str, family: u8) -> Self {
+        self.translate(DESTINATION, map, family, None)
+    }
+
+    /// Looks up what was loaded in a map of addresses, from which the packet is to come.
+    pub fn send_from_mapped_address(self, map: &str, family: u8) -> Self {
+        self.translate(SOURCE, map, family, None)
+    }
+
+    fn translate(mut self, which: u32, map: &str, family: u8, port: Option<u32>) -> Self {
         self.words = 0;
-        let address_words = if family == NFPROTO_IPV4 { 1 } else { 4 };
         let looked_up = Attributes::new()
             .text(1, map)
             .number(2, FIRST_REGISTER)
             .number(3, FIRST_REGISTER);
-        const DESTINATION: u32 = 1;
-        let nat = Attributes::new()
-            .number(1, DESTINATION)
+        let mut nat = Attributes::new()
+            .number(1, which)
             .number(2, u32::from(family))
-            .number(3, FIRST_REGISTER)
-            .number(5, FIRST_REGISTER + address_words);
+            .number(3, FIRST_REGISTER);
+        if let Some(register) = port {
+            nat = nat.number(5, register);
+        }
         self.expression("lookup", &looked_up).expression("nat", &nat)
     }
 
