@@ -73,6 +73,7 @@ fn floating_addresses_lead_both_ways() {
         firewall.set_network(NetworkRules {
             bridge: "hyper0".to_owned(),
             subnets: vec!["10.9.0.0/24".parse().unwrap(), "fd09::/64".parse().unwrap()],
+            hosts: vec!["10.9.0.1".parse().unwrap(), "fd09::1".parse().unwrap()],
             internal: false,
             masquerade: true,
         });

@@ -4,6 +4,7 @@ mod create;
 mod events;
 mod execs;
 mod floating;
+mod groups;
 mod networks;
 mod observe;
 mod output;

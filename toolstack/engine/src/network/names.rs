@@ -193,6 +193,7 @@ mod tests {
             name: name.to_owned(),
             called,
             endpoints,
+            groups: Vec::new(),
             interfaces: Vec::new(),
             published: Vec::new(),
             _held: Vec::new(),

@@ -7,22 +7,22 @@ use crate::nft::{
     NFPROTO_IPV6, Rule, Set, Table, Type, octets,
 };
 
-const INTO4: Set = Set {
+const INTO4: Set<'_> = Set {
     name: "floating_in4",
     key: &[Type::Ip4],
     data: &[Type::Ip4],
 };
-const OUT4: Set = Set {
+const OUT4: Set<'_> = Set {
     name: "floating_out4",
     key: &[Type::Ip4],
     data: &[Type::Ip4],
 };
-const INTO6: Set = Set {
+const INTO6: Set<'_> = Set {
     name: "floating_in6",
     key: &[Type::Ip6],
     data: &[Type::Ip6],
 };
-const OUT6: Set = Set {
+const OUT6: Set<'_> = Set {
     name: "floating_out6",
     key: &[Type::Ip6],
     data: &[Type::Ip6],
@@ -35,9 +35,12 @@ pub fn elements(floating: &Floating, elements: &mut Elements) {
     } else {
         (INTO6, OUT6)
     };
-    let mut put = |set: Set, from: &[u8], to: &[u8]| {
+    let mut put = |set: Set<'static>, from: &[u8], to: &[u8]| {
         let element = Element::of(&[from]).with(&[to]);
-        elements.entry((false, set.name)).or_default().insert(element);
+        elements
+            .entry((false, set.name.into()))
+            .or_default()
+            .insert(element);
     };
     put(into, &outside, &guest);
     put(out, &guest, &outside);
@@ -49,7 +52,7 @@ pub fn sets(batch: &mut Batch, table: Table) {
     }
 }
 
-const FAMILIES: [(u8, Field, Field, Set, Set); 2] = [
+const FAMILIES: [(u8, Field, Field, Set<'_>, Set<'_>); 2] = [
     (NFPROTO_IPV4, IP4_DESTINATION, IP4_SOURCE, INTO4, OUT4),
     (NFPROTO_IPV6, IP6_DESTINATION, IP6_SOURCE, INTO6, OUT6),
 ];

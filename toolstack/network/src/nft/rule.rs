@@ -21,6 +21,8 @@ const NFT_JUMP: u32 = -3_i32 as u32;
 
 const CMP_EQ: u32 = 0;
 const CMP_NEQ: u32 = 1;
+const CMP_LTE: u32 = 3;
+const CMP_GTE: u32 = 5;
 
 /// `enum nft_nat_types`
 const SOURCE: u32 = 0;
@@ -209,6 +211,25 @@ impl Rule {
         self.expression("ct", &Attributes::new().number(1, register).number(2, key))
             .masked(&bits.to_ne_bytes())
             .differs_from(&[0; 4])
+    }
+
+    /// What was loaded last, as numbers of the network.
+    pub fn between(self, first: u16, last: u16) -> Self {
+        self.compare(CMP_GTE, &first.to_be_bytes())
+            .compare(CMP_LTE, &last.to_be_bytes())
+    }
+
+    /// Comes from the one who was called first, or from the one who called.
+    pub fn answers(mut self, answers: bool) -> Self {
+        const DIRECTION: u32 = 1;
+        let register = self.next_register(1);
+        self.expression("ct", &Attributes::new().number(1, register).number(2, DIRECTION))
+            .is(&[u8::from(answers)])
+    }
+
+    /// Tells what became of a packet of a connection that exists.
+    pub fn related(self) -> Self {
+        self.connection(0, 1 << 2)
     }
 
     /// Of connections that exist, or belong to one.
