@@ -158,7 +158,7 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         .get(TYPE_ANNOTATION)
         .map(|text| text.parse::<GuestType>())
         .transpose()?;
-    let security_groups = annotations.get(GROUPS_ANNOTATION).map_or_else(Vec::new, groups);
+    let security_groups = annotations.get(GROUPS_ANNOTATION).map_or_else(Vec::new, |text| groups(text));
     let auto_remove = host.auto_remove.unwrap_or_default();
     let restart_policy = restart_policy(host.restart_policy.unwrap_or_default())?;
     if auto_remove && !["", "no"].contains(&restart_policy.name.as_str()) {
@@ -209,7 +209,7 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
 }
 
 /// Each once.
-fn groups(text: &String) -> Vec<String> {
+fn groups(text: &str) -> Vec<String> {
     let names: BTreeSet<_> = text
         .split(',')
         .map(str::trim)
