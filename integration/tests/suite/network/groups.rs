@@ -71,7 +71,7 @@ pub fn groups(dom0: &Dom0<'_>) {
     assert_eq!(asks("client", "90"), "hello");
     dom0.hyper(&["rm", "-f", "web", "client", "other"]).ok();
     // Without guests in groups connections on bridges are nobody's concern.
-    dom0.sh("nft list table bridge hyper").ok().out_lacks("ct ");
+    dom0.sh("nft list table bridge hyper").ok().out_lacks("ct direction");
     dom0.hyper(&["sg", "rm", "web", "clients"])
         .ok()
         .stdout("web\nclients\n");
