@@ -30,16 +30,35 @@ pub struct Healthcheck {
     #[serde(deserialize_with = "or_default")]
     pub test: Vec<String>,
     /// Nanoseconds, as the ones below.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_zero")]
     pub interval: i64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_zero")]
     pub timeout: i64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_zero")]
     pub start_period: i64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_zero")]
     pub start_interval: i64,
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "is_zero")]
     pub retries: i64,
+}
+
+impl Healthcheck {
+    /// What a request says over what the image says.
+    pub fn over(self, image: Option<&Self>) -> Self {
+        let Some(image) = image else { return self };
+        let or = |own, other| if own == 0 { other } else { own };
+        Self {
+            test: match self.test.is_empty() {
+                true => image.test.clone(),
+                false => self.test,
+            },
+            interval: or(self.interval, image.interval),
+            timeout: or(self.timeout, image.timeout),
+            start_period: or(self.start_period, image.start_period),
+            start_interval: or(self.start_interval, image.start_interval),
+            retries: or(self.retries, image.retries),
+        }
+    }
 }
 
 fn is_zero(number: &i64) -> bool {
@@ -157,6 +176,18 @@ mod tests {
                 &["/bin/bash".to_owned(), "-c".to_owned()][..]
             )
         );
+    }
+
+    #[test]
+    fn a_requests_health_check_goes_over_the_images() {
+        let image = Healthcheck {
+            test: vec!["CMD".to_owned(), "x".to_owned()],
+            interval: 5,
+            ..Healthcheck::default()
+        };
+        let own: Healthcheck = serde_json::from_str(r#"{"Test":null,"Retries":7,"Timeout":null}"#).unwrap();
+        let both = own.over(Some(&image));
+        assert_eq!((both.retries, both.interval, both.test), (7, 5, image.test));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use config::{Healthcheck, ImageConfig};
 pub use dockerfile::{ChangeError, change};
 pub use error::Error;
 pub use import::fetch;
-pub use load::{Loaded, Report};
+pub use load::{Loaded, Report, expand};
 pub use local::AddedLayer;
 pub use name::Name;
 pub use pull::Progress;

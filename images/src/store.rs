@@ -349,7 +349,7 @@ impl Store {
     }
 
     /// A manifest or config as it was put there.
-    pub(crate) fn document(&self, digest: &str) -> Result<Vec<u8>, Error> {
+    pub fn document(&self, digest: &str) -> Result<Vec<u8>, Error> {
         let path = self.blob(digest)?;
         let bytes = fs::read(&path).map_err(Error::read(&path))?;
         match digest_of(&bytes) == digest {

@@ -19,6 +19,7 @@ pub const MAX_ENTRIES: usize = MAX_TREE_BYTES / NODE_BYTES;
 const MAX_DEPTH: usize = 1000;
 const MAX_NAME_BYTES: usize = 255;
 pub const MAX_PATH_BYTES: usize = 4096;
+const SYMLINK_MODE: u32 = 0o777;
 /// As the kernel follows.
 const MAX_LINKS: usize = 40;
 /// Steps along symbolic links and through directories that become opaque, for all entries together: a few for each
@@ -179,7 +180,11 @@ impl Tree {
             self.hard_link(&path, &entry.link)?
         } else {
             let kind = node_kind(layer, &mut entry, &path)?;
-            let meta = meta(entry);
+            let mut meta = meta(entry);
+            if matches!(kind, Kind::Symlink(_)) {
+                // Whatever its header says: no file system of the kernel keeps another.
+                meta.mode = SYMLINK_MODE;
+            }
             self.place(directory, name, Node { meta, kind })?
         };
         self.insert(directory, name, Child { node, layer })

@@ -107,6 +107,25 @@ pub fn bench_tools() -> Result<PathBuf> {
     Ok(made("bench-tools", "the tools for benchmarks of images", "root")?.0)
 }
 
+/// A Python that has docker-py.
+pub fn docker_py() -> Result<PathBuf> {
+    const VERSION: &str = "docker==7.1.0";
+    let key = Key::default().text(VERSION).text("venv").finish();
+    let folder = once("docker-py", &key, "docker-py", |out| {
+        let log = out.join("log");
+        run(Command::new("python3").args(["-m", "venv"]).arg(out), &log)?;
+        let mut install = Command::new(out.join("bin/python3"));
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        run(install.arg(VERSION), &log)
+    })?;
+    Ok(folder.join("bin/python3"))
+}
+
+/// Debian's docker-compose.
+pub fn docker_compose() -> Result<PathBuf> {
+    Ok(made("compose", "docker-compose", "bin")?.0.join("docker-compose"))
+}
+
 /// Makes what is missing for a lab with this Xen.
 pub fn build(xen: XenRelease) -> Result<Snapshot> {
     let recipes = recipes();

@@ -18,6 +18,8 @@ for kind in vbd vif console; do
 done
 xenstore-list /hyper/containers 2>/dev/null | sed 's|^|xenstore /hyper/containers/|'
 ls /var/lib/hyper/containers 2>/dev/null | sed 's|^|file /var/lib/hyper/containers/|'
+ip -o link | awk -F': ' '$2 ~ /^hyper-/ { print "bridge " $2 }'
+nft list sets 2>/dev/null | grep -A9 'set guests' | grep -o 'vif[0-9.]*' | sed 's/^/rule of /'
 find /var/lib/hyper/images/tmp -mindepth 1 2>/dev/null | sed 's|^|file |'
 xenstore-list /libxl 2>/dev/null | sed 's|^|xenstore /libxl/|'
 "#;

@@ -12,7 +12,9 @@ mod machine;
 mod qmp;
 mod ssh;
 
-pub use build::{Snapshot, XenRelease, bench_image, bench_tools, build, reference};
+pub use build::{
+    Snapshot, XenRelease, bench_image, bench_tools, build, docker_compose, docker_py, reference,
+};
 pub use cache::root as cache;
 pub use lab::{Install, Lab, Status};
 pub use leaks::leaks;

@@ -163,6 +163,11 @@ impl Host {
         ])
     }
 
+    /// Lets a unix socket of this machine lead to one of dom0.
+    pub fn forward(&self, here: &Path, there: &str) -> Result<()> {
+        self.control_command(&["-O", "forward", "-L", &format!("{}:{there}", here.display())])
+    }
+
     /// Ends the shared connection, if there is one.
     pub fn disconnect(&self) {
         if self.control.exists() {

@@ -313,6 +313,18 @@ pub struct Store {
     __library: ::libloading::Library,
     pub xs_open: unsafe extern "C" fn(flags: ::std::os::raw::c_ulong) -> *mut xs_handle,
     pub xs_close: unsafe extern "C" fn(xsh: *mut xs_handle),
+    pub xs_write: unsafe extern "C" fn(
+        h: *mut xs_handle,
+        t: xs_transaction_t,
+        path: *const ::std::os::raw::c_char,
+        data: *const ::std::os::raw::c_void,
+        len: ::std::os::raw::c_uint,
+    ) -> bool,
+    pub xs_rm: unsafe extern "C" fn(
+        h: *mut xs_handle,
+        t: xs_transaction_t,
+        path: *const ::std::os::raw::c_char,
+    ) -> bool,
     pub xs_set_permissions: unsafe extern "C" fn(
         h: *mut xs_handle,
         t: xs_transaction_t,
@@ -320,6 +332,8 @@ pub struct Store {
         perms: *mut xs_permissions,
         num_perms: ::std::os::raw::c_uint,
     ) -> bool,
+    pub xs_transaction_start: unsafe extern "C" fn(h: *mut xs_handle) -> xs_transaction_t,
+    pub xs_transaction_end: unsafe extern "C" fn(h: *mut xs_handle, t: xs_transaction_t, abort: bool) -> bool,
     pub xs_introduce_domain: unsafe extern "C" fn(
         h: *mut xs_handle,
         domid: ::std::os::raw::c_uint,
@@ -344,14 +358,22 @@ impl Store {
         let __library = library.into();
         let xs_open = unsafe { __library.get(b"xs_open\0") }.map(|sym| *sym)?;
         let xs_close = unsafe { __library.get(b"xs_close\0") }.map(|sym| *sym)?;
+        let xs_write = unsafe { __library.get(b"xs_write\0") }.map(|sym| *sym)?;
+        let xs_rm = unsafe { __library.get(b"xs_rm\0") }.map(|sym| *sym)?;
         let xs_set_permissions = unsafe { __library.get(b"xs_set_permissions\0") }.map(|sym| *sym)?;
+        let xs_transaction_start = unsafe { __library.get(b"xs_transaction_start\0") }.map(|sym| *sym)?;
+        let xs_transaction_end = unsafe { __library.get(b"xs_transaction_end\0") }.map(|sym| *sym)?;
         let xs_introduce_domain = unsafe { __library.get(b"xs_introduce_domain\0") }.map(|sym| *sym)?;
         let xs_release_domain = unsafe { __library.get(b"xs_release_domain\0") }.map(|sym| *sym)?;
         Ok(Store {
             __library,
             xs_open,
             xs_close,
+            xs_write,
+            xs_rm,
             xs_set_permissions,
+            xs_transaction_start,
+            xs_transaction_end,
             xs_introduce_domain,
             xs_release_domain,
         })
@@ -362,6 +384,24 @@ impl Store {
     pub unsafe fn xs_close(&self, xsh: *mut xs_handle) {
         unsafe { (self.xs_close)(xsh) }
     }
+    pub unsafe fn xs_write(
+        &self,
+        h: *mut xs_handle,
+        t: xs_transaction_t,
+        path: *const ::std::os::raw::c_char,
+        data: *const ::std::os::raw::c_void,
+        len: ::std::os::raw::c_uint,
+    ) -> bool {
+        unsafe { (self.xs_write)(h, t, path, data, len) }
+    }
+    pub unsafe fn xs_rm(
+        &self,
+        h: *mut xs_handle,
+        t: xs_transaction_t,
+        path: *const ::std::os::raw::c_char,
+    ) -> bool {
+        unsafe { (self.xs_rm)(h, t, path) }
+    }
     pub unsafe fn xs_set_permissions(
         &self,
         h: *mut xs_handle,
@@ -371,6 +411,12 @@ impl Store {
         num_perms: ::std::os::raw::c_uint,
     ) -> bool {
         unsafe { (self.xs_set_permissions)(h, t, path, perms, num_perms) }
+    }
+    pub unsafe fn xs_transaction_start(&self, h: *mut xs_handle) -> xs_transaction_t {
+        unsafe { (self.xs_transaction_start)(h) }
+    }
+    pub unsafe fn xs_transaction_end(&self, h: *mut xs_handle, t: xs_transaction_t, abort: bool) -> bool {
+        unsafe { (self.xs_transaction_end)(h, t, abort) }
     }
     pub unsafe fn xs_introduce_domain(
         &self,

@@ -320,6 +320,6 @@ fn the_same_layers_always_give_the_same_bytes() {
     let image = root(&layers).unwrap();
     assert_eq!(
         digest_of(&image),
-        "sha256:16dbbb3fdd81f7adcc0fd9da6ff0fd1a6f0746c8f0211ed3ba67d50b0c282890"
+        "sha256:569aff89957aa3a56c362d70c872edf2bab428901eeb88a71ce5a00196711647"
     );
 }

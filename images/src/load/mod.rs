@@ -10,7 +10,7 @@ mod expand;
 pub(crate) mod members;
 pub(crate) mod plan;
 
-pub(crate) use expand::expand;
+pub use expand::expand;
 
 use crate::layer;
 use crate::store::{Named, Pin};

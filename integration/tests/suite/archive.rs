@@ -6,6 +6,7 @@ use serde_json::json;
 pub const TESTS: &[Test] = &[
     pv("archive::save_load", save_load),
     once("archive::import", import),
+    pv("archive::other_tools", other_tools),
 ];
 
 const ODD: &str = "localhost:5000/busybox:odd";
@@ -89,4 +90,79 @@ fn import(dom0: &Dom0<'_>) {
             .err_has("not supported");
         dom0.hyper(&["rmi", name]).ok();
     }
+}
+
+/// What skopeo and umoci write is loaded, and what is saved they read.
+fn other_tools(dom0: &Dom0<'_>) {
+    dom0.pull(ODD);
+    let id = dom0.inspect(ODD, "{{.Id}}");
+    let layers: Vec<String> =
+        serde_json::from_str(&dom0.inspect(ODD, "{{json .RootFS.Layers}}")).expect("layers");
+    let forget = || {
+        dom0.hyper(&["rmi", "-f", &id]).ok();
+        dom0.forget_pulled();
+    };
+    let sh = |script: &str| {
+        dom0.sh(&format!(
+            "set -e; mkdir -p /var/tmp/tools; cd /var/tmp/tools; skopeo() {{ command skopeo --insecure-policy \"$@\"; }}
+            {script}"
+        ))
+    };
+    let copy = format!("skopeo copy -q --src-tls-verify=false docker://{ODD}");
+    // The layout is made of plain layers and has gzip, which umoci reads; its config is skopeo's.
+    sh(&format!(
+        "{copy} docker-archive:docker.tar:{ODD}; {copy} oci-archive:oci.tar:{ODD}
+        skopeo copy -q docker-archive:docker.tar oci:layout:odd; tar -C layout -cf layout.tar ."
+    ))
+    .ok();
+    for archive in ["docker.tar", "oci.tar"] {
+        forget();
+        sh(&format!("hyper load -i {archive}"))
+            .ok()
+            .out_has("Loaded image");
+        assert_eq!(dom0.inspect(&id, "{{.Id}}"), id, "{archive}");
+        dom0.hyper(&["image", "verify", &id]).ok();
+    }
+
+    let newest = || dom0.sh("hyper images -q --no-trunc | head -1").ok().text();
+    let layers_of = |image: &str| dom0.inspect(image, "{{json .RootFS.Layers}}");
+    forget();
+    sh("hyper load -q -i layout.tar").ok();
+    let by_skopeo = newest();
+    assert_eq!(layers_of(&by_skopeo), json!(layers).to_string());
+    dom0.hyper(&["image", "verify", &by_skopeo]).ok();
+    dom0.hyper(&["rmi", "-f", &by_skopeo]).ok();
+
+    // umoci unpacks, a file is added, and it makes a layer of that.
+    sh("umoci unpack --image layout:odd bundle; echo of umoci > bundle/rootfs/added; rm bundle/rootfs/odd/replaced
+        umoci repack --image layout:by-umoci bundle
+        umoci config --image layout:by-umoci --config.cmd cat --config.cmd /added
+        umoci rm --image layout:odd; tar -C layout -cf repacked.tar .; hyper load -q -i repacked.tar")
+    .ok();
+    let made = newest();
+    assert_eq!(layers_of(&made).matches("sha256:").count(), layers.len() + 1);
+    dom0.hyper(&["run", "--rm", &made]).ok().stdout("of umoci\n");
+    dom0.hyper(&["run", "--rm", &made, "ls", "/odd/replaced"]).code(1);
+    dom0.hyper(&["rmi", "-f", &made]).ok();
+    sh("hyper load -q -i docker.tar").ok();
+
+    // And the other way: both see the layers and the config that we have.
+    dom0.hyper(&["tag", &id, ODD]).ok();
+    sh(&format!(
+        "hyper save -o saved.tar {ODD}; mkdir saved; tar -C saved -xf saved.tar"
+    ))
+    .ok();
+    for from in ["docker-archive:saved.tar", "oci-archive:saved.tar", "oci:saved"] {
+        let shown = sh(&format!("skopeo inspect {from}")).ok().json();
+        assert_eq!(shown["Layers"], json!(layers), "{from}");
+        assert_eq!(shown["Architecture"], "amd64");
+        sh(&format!("skopeo inspect --config --raw {from} | sha256sum"))
+            .ok()
+            .out_has(&id["sha256:".len()..]);
+    }
+    sh("tag=$(umoci list --layout saved); umoci unpack --image saved:$tag again; cat again/rootfs/odd/replaced")
+        .ok()
+        .out_has("new content");
+    forget();
+    dom0.sh("rm -rf /var/tmp/tools").ok();
 }

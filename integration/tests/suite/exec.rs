@@ -47,6 +47,11 @@ fn processes(dom0: &Dom0<'_>) {
         .ok()
         .stdout("sleep 1000000 same\n");
 
+    // The output of what ends at once is all there.
+    dom0.sh("for number in $(seq 20); do hyper exec box echo $number & done | sort -n; wait")
+        .ok()
+        .stdout(&(1..=20).map(|number| format!("{number}\n")).collect::<String>());
+
     // Ten at once, each with its own streams and exit code.
     let ten: Vec<_> = (0..10)
         .map(|number| {

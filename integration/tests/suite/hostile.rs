@@ -2,7 +2,10 @@
 
 use super::support::{BUSYBOX, Dom0, Test, pv};
 
-pub const TESTS: &[Test] = &[pv("hostile::agents_are_cut_off", agents_are_cut_off)];
+pub const TESTS: &[Test] = &[
+    pv("hostile::agents_are_cut_off", agents_are_cut_off),
+    pv("hostile::deaf", deaf),
+];
 
 /// Attacks that break a rule, so that the guest is ended for it.
 const BREACHES: &[&str] = &[
@@ -57,6 +60,51 @@ fn attack(dom0: &Dom0<'_>) {
         .ok();
     dom0.hyper(&["rm", "-f", "silent"]).ok();
     silent.finish().code(125);
+    files(dom0);
     let still = dom0.sh("systemctl show -p MainPID --value hyperd").ok().text();
     assert_eq!(still, pid, "hyperd did not survive");
+}
+
+/// One that answers nothing breaks no rule either, and is not the next daemon's to end.
+fn deaf(dom0: &Dom0<'_>) {
+    dom0.with_config(HOSTILE, || {
+        dom0.detached("deaf", &["-e", "ATTACK=deaf", BUSYBOX, "true"]);
+    });
+    // The daemon has been started again.
+    assert_eq!(dom0.inspect("deaf", "{{.State.Status}}"), "running");
+    dom0.sh("xl domid deaf").ok();
+    dom0.hyper(&["stop", "-t", "1", "deaf"]).ok();
+    assert_eq!(dom0.inspect("deaf", "{{.State.ExitCode}}"), "137");
+    dom0.hyper(&["rm", "deaf"]).ok();
+}
+
+/// What an agent may say of files; see `pv-guest/hostile`.
+const FILES: &[&str] = &["count", "garbage", "reply", "other", "death"];
+
+fn files(dom0: &Dom0<'_>) {
+    let layers = || dom0.sh("ls /var/lib/hyper/images/layers").ok().text();
+    let before = layers();
+    let liar = |attack: &str| {
+        let set = format!("ATTACK=files-{attack}");
+        dom0.detached("liar", &["-e", &set, BUSYBOX, "true"]);
+    };
+    for attack in FILES {
+        liar(attack);
+        let ran = dom0.hyper(&["commit", "liar", "lies:1"]);
+        assert_eq!(ran.code, 1, "{attack}\n{ran}");
+        dom0.hyper(&["inspect", "lies:1"]).code(1);
+        assert_eq!(layers(), before, "{attack}");
+        if *attack != "death" {
+            dom0.hyper(&["diff", "liar"]).code(1);
+            dom0.hyper(&["cp", "liar:/etc", "-"]).code(1);
+        }
+        dom0.remove("liar");
+    }
+    // These never end by themselves.
+    for attack in ["endless", "silence"] {
+        liar(attack);
+        dom0.sh("timeout 5 hyper commit liar lies:1").code(124);
+        dom0.remove("liar");
+        assert_eq!(layers(), before, "{attack}");
+    }
 }

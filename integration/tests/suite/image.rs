@@ -211,7 +211,7 @@ fn sizes(dom0: &Dom0<'_>) {
         );
         let row = lines
             .iter()
-            .find(|line| line.starts_with("localhost:5000/busybox "));
+            .find(|line| line.starts_with("localhost:5000/busybox ") && line.contains(" latest "));
         assert!(row.expect("busybox").trim_end().ends_with(" 1"), "{row:?}");
     }
 }

@@ -77,6 +77,18 @@ fn stop(dom0: &Dom0<'_>) {
     dom0.hyper(&["stop", "-t", "1", "deaf"]).ok();
     assert_eq!(dom0.inspect("deaf", "{{.State.ExitCode}}"), "137");
     dom0.hyper(&["rm", "deaf"]).ok();
+    // The container's own time and signal; under an init the command is not PID 1 and hears it.
+    dom0.detached("own", &["--stop-timeout", "1", BUSYBOX, "sleep", "1000000"]);
+    dom0.hyper(&["stop", "own"]).ok();
+    assert_eq!(dom0.inspect("own", "{{.State.ExitCode}}"), "137");
+    dom0.hyper(&["rm", "own"]).ok();
+    dom0.detached(
+        "init",
+        &["--init", "--stop-signal", "USR1", BUSYBOX, "sleep", "1000000"],
+    );
+    dom0.hyper(&["stop", "-t", "-1", "init"]).ok();
+    assert_eq!(dom0.inspect("init", "{{.State.ExitCode}}"), "138");
+    dom0.hyper(&["rm", "init"]).ok();
 }
 
 fn signals(dom0: &Dom0<'_>) {

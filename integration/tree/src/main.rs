@@ -9,7 +9,7 @@
 //! | `owner` | `UID:GID` |
 //! | `mtime` | seconds and nanoseconds since 1970 |
 //! | `size`, `sha256` | of a file |
-//! | `same` | of a file with more than one name: the first of its names |
+//! | `same` | of a file that came before under another name: that name |
 //! | `to` | of a symbolic link |
 //! | `device` | `MAJOR:MINOR` |
 //! | `xattr:NAME` | its value in hex |
@@ -21,6 +21,7 @@ use data_encoding::HEXLOWER;
 use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, lgetxattr, llistxattr, readlinkat, statx};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::error::Error;
 use std::ffi::{CStr, OsString};
 use std::fmt::Write as _;
@@ -56,7 +57,7 @@ fn main() -> ExitCode {
 struct Lister<W> {
     top: PathBuf,
     device: (u32, u32),
-    /// First name of each inode that has several.
+    /// First name of each inode that has several; some may be in no folder, as an overlay tells it of what is deleted.
     names: HashMap<u64, String>,
     out: W,
 }
@@ -121,8 +122,10 @@ impl<W: Write> Lister<W> {
             FileType::RegularFile => {
                 write!(line, " size={} sha256={}", stat.stx_size, hash(path)?)?;
                 if stat.stx_nlink > 1 {
-                    let first = self.names.entry(stat.stx_ino).or_insert_with(|| shown.to_owned());
-                    write!(line, " same={first}")?;
+                    match self.names.entry(stat.stx_ino) {
+                        Entry::Occupied(first) => write!(line, " same={}", first.get())?,
+                        Entry::Vacant(first) => drop(first.insert(shown.to_owned())),
+                    }
                 }
             }
             FileType::Symlink => {

@@ -1,17 +1,23 @@
 //! The agent's loop and its tables.
 
+use crate::cgroup;
 use crate::container::Container;
 use crate::error::{Context, Failure, failure};
+use crate::files::Jobs;
 use crate::guest;
 use crate::kmsg;
 use crate::link::Link;
+use crate::network;
+use crate::oom;
 use crate::process::{self, Namespaces, set_nonblocking};
+use crate::processes;
 use crate::streams::{Input, Output, Process};
 use crate::sys;
 use guest_protocol::control::{Decoder, encode};
+use guest_protocol::files::FileJob;
 use guest_protocol::message::{
-    ContainerSpec, ErrorKind, Event, ExitStatus, GuestState, ProcessId, ProcessSpec, ProcessState, ReplyBody,
-    RequestBody, StreamId, StreamState, VERSION, WindowSize,
+    ContainerSpec, ErrorKind, Event, ExitStatus, GuestState, NetworkSpec, ProcessId, ProcessSpec,
+    ProcessState, ReplyBody, RequestBody, StreamId, StreamState, VERSION, WindowSize,
 };
 use guest_protocol::mux::{Incoming, MAX_STREAMS, Mux, Violation};
 use guest_protocol::ring::{self, Consumer, Producer, Side};
@@ -29,6 +35,7 @@ const READ_BYTES: usize = 64 << 10;
 struct Running {
     container: Container,
     namespaces: Option<Namespaces>,
+    oom: Option<oom::Watch>,
 }
 
 pub struct Agent {
@@ -39,9 +46,16 @@ pub struct Agent {
     decoder: Decoder,
     containers: BTreeMap<String, Running>,
     processes: BTreeMap<ProcessId, Process>,
+    jobs: Jobs,
+    /// Requests to start what waits until its container's processes may move again.
+    held: Vec<(u64, ProcessSpec)>,
+    /// The highest number that any stream has had.
+    last_stream: StreamId,
     children: OwnedFd,
     kernel_log: Option<(StreamId, kmsg::Reader)>,
     oom_kills: u64,
+    /// Some container's count of kills may have changed.
+    memory_changed: bool,
     shutdown: bool,
 }
 
@@ -65,9 +79,13 @@ impl Agent {
             decoder: Decoder::default(),
             containers: BTreeMap::new(),
             processes: BTreeMap::new(),
+            jobs: Jobs::default(),
+            held: Vec::new(),
+            last_stream: 0,
             children,
             kernel_log: None,
             oom_kills: oom_kills(),
+            memory_changed: false,
             shutdown: false,
         })
     }
@@ -81,8 +99,14 @@ impl Agent {
             for process in self.processes.values_mut() {
                 process.pump(&mut self.mux, &mut buffer);
             }
+            self.jobs.pump(&mut self.mux, &mut buffer);
             self.pump_kernel_log();
+            self.tell_kills()?;
             self.tell_exits()?;
+            for (id, result) in self.jobs.finished(&mut self.mux) {
+                self.send(&Event::Reply { id, result })?;
+            }
+            self.start_held()?;
             if self
                 .mux
                 .fill(&mut self.producer, &self.link.memory)
@@ -111,6 +135,12 @@ impl Agent {
         for process in self.processes.values() {
             process.interests(&self.mux, &mut fds);
         }
+        for running in self.containers.values() {
+            if let Some(watch) = &running.oom {
+                fds.push(PollFd::new(watch, PollFlags::PRI));
+            }
+        }
+        self.jobs.interests(&self.mux, &mut fds);
         if let Some((stream, reader)) = &self.kernel_log
             && self.mux.room(*stream) > 0
         {
@@ -120,6 +150,7 @@ impl Agent {
             .processes
             .values()
             .filter_map(|process| process.deadline(&self.mux))
+            .chain(self.jobs.deadline())
             .min();
         let timeout = deadline
             .map(|at| at.saturating_duration_since(Instant::now()))
@@ -128,7 +159,9 @@ impl Agent {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).context("poll"),
         }
+        let memory_changed = fds.iter().any(|fd| fd.revents().contains(PollFlags::PRI));
         drop(fds);
+        self.memory_changed |= memory_changed;
         self.link.take_notification().context("take a notification")?;
         let mut signals = [0; 1024];
         while rustix::io::read(&self.children, &mut signals).is_ok_and(|length| length > 0) {}
@@ -145,6 +178,8 @@ impl Agent {
             match incoming {
                 Incoming::Reset => {
                     self.decoder = Decoder::default();
+                    self.jobs.abandon(&mut self.mux);
+                    self.held.clear();
                     self.mux.reset();
                 }
                 Incoming::Data(0, bytes) => {
@@ -178,6 +213,7 @@ impl Agent {
             .values_mut()
             .filter_map(|process| process.input.as_mut())
             .find(|input| input.stream == stream)
+            .or_else(|| self.jobs.input(stream))
     }
 
     fn send(&mut self, event: &Event) -> Result<(), Failure> {
@@ -191,10 +227,32 @@ impl Agent {
         };
         // An engine that is newer may ask for what this agent does not know: that is an answer, not the end.
         let result = match serde_json::from_value(request["body"].take()) {
+            Ok(RequestBody::Files { container, job }) => match self.start_job(id, &container, &job) {
+                // Answered when it is done.
+                Ok(()) => return Ok(()),
+                Err(failure) => Err(failure),
+            },
+            Ok(RequestBody::Start { process }) if self.jobs.freezes(&process.container) => {
+                if self.held.len() < MAX_PROCESSES {
+                    self.held.push((id, *process));
+                    return Ok(());
+                }
+                Err(failure(ErrorKind::Invalid, "too many processes"))
+            }
             Ok(body) => self.perform(body),
             Err(error) => Err(failure(ErrorKind::Invalid, format!("not understood: {error}"))),
         };
         self.send(&Event::Reply { id, result })
+    }
+
+    fn start_held(&mut self) -> Result<(), Failure> {
+        let free = |(_, process): &mut (u64, ProcessSpec)| !self.jobs.freezes(&process.container);
+        let free: Vec<_> = self.held.extract_if(.., free).collect();
+        for (id, process) in free {
+            let result = self.start(process);
+            self.send(&Event::Reply { id, result })?;
+        }
+        Ok(())
     }
 
     fn perform(&mut self, body: RequestBody) -> Result<ReplyBody, Failure> {
@@ -205,6 +263,7 @@ impl Agent {
             RequestBody::Signal { process, signal } => self.signal(process, signal)?,
             RequestBody::Resize { process, size } => self.resize(process, size)?,
             RequestBody::Forget { process } => self.forget(process),
+            RequestBody::Network { network } => self.network(&network)?,
             RequestBody::KernelLog { stream } => {
                 let known = self.kernel_log.as_ref().map(|(stream, _)| *stream);
                 if stream == 0 || (self.mux.is_open(stream) && known != Some(stream)) {
@@ -216,13 +275,38 @@ impl Agent {
                 {
                     self.mux.close(known);
                 }
-                self.mux.open(stream);
+                self.open(stream);
                 self.kernel_log = Some((stream, reader));
+            }
+            RequestBody::CancelFiles { stream } => self.jobs.cancel(stream),
+            RequestBody::Files { .. } => return Err(failure(ErrorKind::Invalid, "answered elsewhere")),
+            RequestBody::Processes { container } => {
+                let first = self.first_process(&container)?;
+                let processes = processes::list(first).context("list the processes")?;
+                return Ok(ReplyBody::Processes { processes });
+            }
+            RequestBody::Usage { container } => {
+                let running = self.container(&container)?;
+                return Ok(ReplyBody::Usage(cgroup::usage(&running.container.cgroup())));
+            }
+            RequestBody::Limit {
+                container,
+                memory_bytes,
+                nano_cpus,
+            } => {
+                let cgroup = self.container(&container)?.container.cgroup();
+                if let Some(bytes) = memory_bytes {
+                    cgroup::limit_memory(&cgroup, bytes).context("limit the memory")?;
+                }
+                if let Some(nano_cpus) = nano_cpus {
+                    cgroup::limit_cpus(&cgroup, nano_cpus).context("limit the processors")?;
+                }
             }
             RequestBody::Shutdown => {
                 for process in self.processes.values().filter(|process| process.exited.is_none()) {
                     let _ = sys::kill(process.pid, libc::SIGKILL);
                 }
+                self.jobs.kill_all();
                 // On disk before the answer: the engine destroys the domain when it has that.
                 rustix::fs::sync();
                 self.shutdown = true;
@@ -231,17 +315,27 @@ impl Agent {
         Ok(ReplyBody::Done)
     }
 
+    fn network(&mut self, spec: &NetworkSpec) -> Result<(), Failure> {
+        network::apply(spec)?;
+        match self.containers.get_mut(&spec.container) {
+            Some(running) => running.container.replace_files(&spec.files),
+            None => Ok(()),
+        }
+    }
+
     fn create(&mut self, spec: ContainerSpec) -> Result<(), Failure> {
         if self.containers.contains_key(&spec.id) {
             return Err(failure(ErrorKind::Invalid, "the container exists already"));
         }
         let id = spec.id.clone();
         let container = Container::create(spec)?;
+        let oom = oom::Watch::open(&container.cgroup());
         self.containers.insert(
             id,
             Running {
                 container,
                 namespaces: None,
+                oom,
             },
         );
         Ok(())
@@ -280,7 +374,7 @@ impl Agent {
         if spec.first {
             running.namespaces = Some(Namespaces::of(started.pid)?);
         }
-        streams.iter().for_each(|stream| self.mux.open(*stream));
+        streams.iter().for_each(|stream| self.open(*stream));
         let duplicate = |fd: &Option<OwnedFd>| fd.as_ref().and_then(|fd| fd.try_clone().ok());
         if let Some(terminal) = &started.terminal {
             set_nonblocking(terminal)?;
@@ -315,6 +409,37 @@ impl Agent {
         Ok(ReplyBody::Started {
             pid: started.pid as u32,
         })
+    }
+
+    fn open(&mut self, stream: StreamId) {
+        self.mux.open(stream);
+        self.last_stream = self.last_stream.max(stream);
+    }
+
+    fn start_job(&mut self, request: u64, container: &str, job: &FileJob) -> Result<(), Failure> {
+        let Some(running) = self.containers.get(container) else {
+            return Err(failure(ErrorKind::NotFound, "no such container"));
+        };
+        let namespaces = running.namespaces.as_ref();
+        self.jobs
+            .start(request, &running.container, namespaces, job, &mut self.mux)?;
+        let stream = job.input().or(job.output());
+        self.last_stream = self.last_stream.max(stream.unwrap_or(0));
+        Ok(())
+    }
+
+    fn container(&self, id: &str) -> Result<&Running, Failure> {
+        self.containers
+            .get(id)
+            .ok_or_else(|| failure(ErrorKind::NotFound, "no such container"))
+    }
+
+    fn first_process(&self, container: &str) -> Result<i32, Failure> {
+        self.processes
+            .values()
+            .find(|process| process.first && process.container == container && process.exited.is_none())
+            .map(|process| process.pid)
+            .ok_or_else(|| failure(ErrorKind::NotFound, "the container is not running"))
     }
 
     fn process(&self, id: ProcessId) -> Result<&Process, Failure> {
@@ -372,6 +497,7 @@ impl Agent {
                     received_eof: at.received_end,
                 })
                 .collect(),
+            last_stream: self.last_stream,
         }
     }
 
@@ -382,6 +508,7 @@ impl Agent {
             let signal = status.terminating_signal();
             let kills = oom_kills();
             let oom_killed = signal == Some(libc::SIGKILL) && kills > self.oom_kills;
+            self.memory_changed |= kills > self.oom_kills;
             self.oom_kills = kills;
             let code = signal.map_or_else(|| status.exit_status().unwrap_or(255), |signal| 128 + signal);
             let Some(process) = self
@@ -389,6 +516,7 @@ impl Agent {
                 .values_mut()
                 .find(|process| process.pid == pid && process.exited.is_none())
             else {
+                self.jobs.ended(pid, &mut self.mux);
                 continue;
             };
             let status = ExitStatus {
@@ -403,6 +531,19 @@ impl Agent {
                 crate::kmsg::log(&format!("container {} ended with {code}", process.container));
             }
         }
+    }
+
+    /// Tells of what the kernel has killed for want of memory, before the exits that come of it.
+    fn tell_kills(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.memory_changed) {
+            return Ok(());
+        }
+        let watched = self.containers.iter_mut();
+        let hit: Vec<String> = watched
+            .filter_map(|(id, running)| running.oom.as_mut()?.killed().then(|| id.clone()))
+            .collect();
+        hit.into_iter()
+            .try_for_each(|container| self.send(&Event::OutOfMemory { container }))
     }
 
     /// Tells of each exit once its output has gone out.

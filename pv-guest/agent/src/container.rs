@@ -3,6 +3,7 @@
 //! [`Container::create`] runs in the agent and mounts the disks; [`Container::enter`] runs in the container's first
 //! process, in its new namespaces, and makes the rest.
 
+use crate::cgroup;
 use crate::error::{Context, Failure, failure};
 use crate::kmsg;
 use crate::mounts::{below, directory, mount_at, options, protect};
@@ -158,17 +159,37 @@ impl Container {
             &options,
         )?;
         // Without the cgroup file system a container still runs.
-        let _ = fs::create_dir(Path::new(CGROUPS).join(&container.spec.id));
+        let _ = fs::create_dir(container.cgroup());
+        if container.spec.nano_cpus > 0
+            && let Err(error) = cgroup::limit_cpus(&container.cgroup(), container.spec.nano_cpus)
+        {
+            kmsg::log(&format!("no limit of processors: {error}"));
+        }
         Ok(container)
     }
 
-    fn root(&self) -> PathBuf {
+    /// Where its root is put together, outside of its own mounts.
+    pub fn root(&self) -> PathBuf {
         self.home.join("root")
+    }
+
+    /// The image's files.
+    pub fn lower(&self) -> PathBuf {
+        self.home.join("lower")
+    }
+
+    /// What differs from them.
+    pub fn upper(&self) -> PathBuf {
+        self.home.join("upper").join("layer")
+    }
+
+    pub fn cgroup(&self) -> PathBuf {
+        Path::new(CGROUPS).join(&self.spec.id)
     }
 
     /// Puts this process into the container's cgroup.
     pub fn join_cgroup(&self) {
-        let _ = fs::write(Path::new(CGROUPS).join(&self.spec.id).join("cgroup.procs"), "0");
+        let _ = fs::write(self.cgroup().join("cgroup.procs"), "0");
     }
 
     /// Makes the mounts of a container in the new namespaces of its first process, and enters its root.
@@ -330,6 +351,19 @@ impl Container {
             open_tree(CWD, &source, flags).context(format_args!("open {}", file.path))
         });
         mounts.collect()
+    }
+
+    /// Gives files of ours new content where they are, so that processes that run see it.
+    pub fn replace_files(&mut self, files: &[FileSpec]) -> Result<(), Failure> {
+        for file in files {
+            let Some(index) = self.spec.files.iter().position(|known| known.path == file.path) else {
+                continue;
+            };
+            let source = self.home.join("files").join(index.to_string());
+            fs::write(&source, &file.content).context(format_args!("write {}", file.path))?;
+            self.spec.files[index].content.clone_from(&file.content);
+        }
+        Ok(())
     }
 
     fn pivot(&self, root: &Path) -> Result<(), Failure> {

@@ -51,6 +51,10 @@ fn mount_file_systems() -> Result<(), Failure> {
         MountFlags::empty(),
         None,
     );
+    // What containers use is counted, and can be limited; one by one, since a kernel may lack one.
+    for controller in ["+memory", "+pids", "+cpu", "+io"] {
+        let _ = std::fs::write(root.join("sys/fs/cgroup/cgroup.subtree_control"), controller);
+    }
     std::env::set_current_dir(root).context("chdir to the guest's root")?;
     mount_move(".", "/").context("move the guest's root")?;
     rustix::process::chroot(".").context("chroot")?;

@@ -8,15 +8,21 @@
 #![deny(unsafe_code)]
 
 mod agent;
+mod cgroup;
 mod container;
 pub mod error;
+mod files;
 pub mod guest;
 pub mod init;
 pub mod kmsg;
 mod limits;
 pub mod link;
 mod mounts;
+mod netlink;
+mod network;
+mod oom;
 mod process;
+mod processes;
 mod program;
 mod streams;
 #[allow(unsafe_code)]

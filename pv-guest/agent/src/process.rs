@@ -7,7 +7,7 @@ use crate::program::{DEFAULT_PATH, Exec, environment, find_program};
 use crate::sys::{self, Forked};
 use crate::user;
 use guest_protocol::message::{ErrorKind, ProcessSpec, WindowSize};
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -68,6 +68,17 @@ impl Namespaces {
                 .map(|(name, flag)| Ok((open_namespace(pid, name)?, flag)))
                 .collect::<Result<_, Failure>>()?,
         })
+    }
+
+    /// The descriptor of its mounts.
+    pub fn mounts(&self) -> RawFd {
+        let of_mounts = self.others.iter().find(|(_, flag)| *flag == libc::CLONE_NEWNS);
+        of_mounts.map_or(-1, |(namespace, _)| namespace.as_raw_fd())
+    }
+
+    /// Puts this process among its mounts, at their root.
+    pub fn join_mounts(&self) -> io::Result<()> {
+        sys::setns(self.mounts(), libc::CLONE_NEWNS)
     }
 }
 

@@ -89,7 +89,7 @@ impl Process {
 }
 
 impl Input {
-    fn pump(&mut self, mux: &mut Mux, terminal: bool) {
+    pub fn pump(&mut self, mux: &mut Mux, terminal: bool) {
         while let Some(fd) = &self.fd
             && !self.pending.is_empty()
         {
@@ -118,7 +118,7 @@ impl Input {
 
 impl Output {
     /// Reads while the stream has room. `over`: what stands in the pipe is all that there will be.
-    fn pump(&mut self, mux: &mut Mux, buffer: &mut [u8], over: bool) {
+    pub fn pump(&mut self, mux: &mut Mux, buffer: &mut [u8], over: bool) {
         while let Some(fd) = &self.fd {
             let room = mux.room(self.stream).min(buffer.len());
             if room == 0 {

@@ -153,6 +153,21 @@ pub fn fork(flags: i32) -> io::Result<Forked> {
     }
 }
 
+/// Closes all descriptors but these; only for a child that does not go back to what its parent did with the others.
+pub fn close_all_but(kept: &[RawFd]) {
+    let mut kept: Vec<u32> = kept.iter().filter_map(|fd| u32::try_from(*fd).ok()).collect();
+    kept.sort_unstable();
+    let mut from = 0;
+    for fd in kept.into_iter().chain([u32::MAX]) {
+        if from < fd {
+            // SAFETY: plain numbers. Whoever owns one of these descriptors is in a copy of the parent's memory that
+            // is neither used nor dropped any more.
+            unsafe { libc::close_range(from, fd - 1, 0) };
+        }
+        from = fd.saturating_add(1);
+    }
+}
+
 /// Joins a namespace.
 pub fn setns(namespace: RawFd, flags: i32) -> io::Result<()> {
     // SAFETY: plain numbers.

@@ -29,6 +29,9 @@ pub fn run(link: &mut Hostile, name: &str, request: u64, process: &ProcessSpec) 
     link.mux.open(stdout);
     link.send(&reply(ReplyBody::Started { pid: 1 }));
     link.flush_all()?;
+    if name.starts_with("files-") {
+        return crate::files::run(link, name);
+    }
     match name {
         "frame-length" => drop(link.frame(DATA, stdout, MAX_PAYLOAD as u32 + 1, b"")?),
         "frame-kind" => drop(link.frame(99, stdout, 0, b"")?),
@@ -41,6 +44,7 @@ pub fn run(link: &mut Hostile, name: &str, request: u64, process: &ProcessSpec) 
         }
         "message-length" => control(link, &u32::MAX.to_le_bytes())?,
         "utf8" => control(link, b"\x04\0\0\0\xff\xfe\xff\xfe")?,
+        "deaf" => {}
         "reset" => drop(link.frame(RESET, 0, 4, &[0; 4])?),
         "flood" => return flood(link),
         other => return Err(failure(ErrorKind::Invalid, format!("no such attack: {other}"))),

@@ -17,13 +17,29 @@
 //! | `replies` | the start is answered with the reply to another request |
 //! | `flood` | without end: data of streams that nobody opened, and replies to requests that nobody made |
 //! | `silence` | the start is not answered, and nothing is from then on |
+//! | `deaf` | the process is said to run, and nothing is answered from then on |
 //!
-//! All but the last three break a rule, for which the engine has to end the guest; those it has to survive, and end the
+//! All but the last four break a rule, for which the engine has to end the guest; those it has to survive, and end the
 //! guest when it is told to.
+//!
+//! With these the process is said to run, and the attack is what is sent when somebody wants the container's files:
+//!
+//! | name | what it does |
+//! | --- | --- |
+//! | `files-count` | vouches for more bytes than it has sent |
+//! | `files-garbage` | what it sends is no tar and no list |
+//! | `files-reply` | vouches for an end that it has not sent |
+//! | `files-other` | answers with what was not asked for |
+//! | `files-death` | the guest ends in the middle |
+//! | `files-endless` | zeros without end |
+//! | `files-silence` | nothing |
+//!
+//! None of that may become an image; whoever waits may leave, and the guest can be ended.
 
 #![forbid(unsafe_code)]
 
 mod attack;
+mod files;
 mod link;
 
 use guest_agent::error::{Context, Failure};

@@ -3,6 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+#[path = "../../fuzz/bodies/changes.rs"]
+mod changes;
 #[path = "../../fuzz/bodies/control.rs"]
 mod control;
 #[path = "../../fuzz/bodies/link.rs"]
@@ -18,6 +20,11 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
         Just(r#"{"id":1,"body":{"type":"start","process":{"args":["a"],"tty":{"rows":1,"columns":2}}}}"#),
         Just(r#"{"type":"reply","id":1,"result":{"Ok":{"type":"started","pid":1}}}"#),
         Just(r#"{"type":"reply","id":1,"result":{"Err":{"kind":"guest","message":"x"}}}"#),
+        Just(
+            r#"{"id":1,"body":{"type":"files","container":"c","job":{"job":"archive","path":"/","stream":9}}}"#
+        ),
+        Just(r#"{"type":"reply","id":1,"result":{"Ok":{"type":"path-stat","mode":7}}}"#),
+        Just(r#"{"type":"reply","id":1,"result":{"Ok":{"type":"transferred","bytes":7}}}"#),
         Just(r#"{"type":"exited","process":1,"status":{"code":1}}"#),
         Just(r#"{"type":"reply","id":1,"result":{"Ok":{"type":"state","streams":[{"stream":1}]}}}"#),
     ];
@@ -42,5 +49,10 @@ proptest! {
     #[test]
     fn control_survives_any_bytes(bytes in prop_oneof![vec(any::<u8>(), 0..300), message()]) {
         control::run(&bytes);
+    }
+
+    #[test]
+    fn changes_survive_any_bytes(bytes in vec(prop_oneof![Just(b'A'), Just(b'/'), Just(0), any::<u8>()], 0..400)) {
+        changes::run(&bytes);
     }
 }

@@ -1,7 +1,7 @@
 //! The link between the engine (in dom0) and the agent (PID 1 of a guest): ring layout, frames, streams, messages.
 //!
 //! ```text
-//!   message   JSON values, length-prefixed, on stream 0            (message.rs)
+//!   message   JSON values, length-prefixed, on stream 0            (message.rs, files.rs)
 //!   stream    numbered byte streams with per-stream windows        (mux.rs, stream.rs)
 //!   frame     12-byte header + payload, always moved whole         (mux.rs)
 //!   ring      two byte rings in granted pages, one each way        (ring.rs)
@@ -12,6 +12,7 @@
 
 pub mod capability;
 pub mod control;
+pub mod files;
 pub mod message;
 pub mod mux;
 pub mod ring;

@@ -3,7 +3,9 @@
 //! JSON, because an agent lives as long as its guest and must understand an engine that was upgraded meanwhile:
 //! unknown fields are ignored, missing ones have defaults.
 
+use crate::files::{FileJob, PathStat};
 use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
 
 /// Version of the link that this code speaks; the agent publishes it, the engine refuses another major.
 pub const VERSION: u32 = 1;
@@ -42,8 +44,29 @@ pub enum RequestBody {
     Resize { process: ProcessId, size: WindowSize },
     /// The engine has recorded the exit of this process; the agent may forget it.
     Forget { process: ProcessId },
+    /// The guest's interfaces as they are to be, and files of a container that follow from them. Sent before the container
+    /// is created, and again whenever an interface came or went.
+    Network { network: Box<NetworkSpec> },
     /// Kernel messages from now on (and those so far) go to this stream as text.
     KernelLog { stream: StreamId },
+    /// Does something with a container's files. The reply is [`ReplyBody::PathStat`] or [`ReplyBody::Transferred`].
+    Files { container: String, job: FileJob },
+    /// Nobody wants the job of this stream any more; its reply is an error.
+    CancelFiles { stream: StreamId },
+    /// The processes of a container. The reply is [`ReplyBody::Processes`].
+    Processes { container: String },
+    /// What a container uses of its guest. The reply is [`ReplyBody::Usage`].
+    Usage { container: String },
+    /// The container may use so much of its guest from now on; `None` leaves a limit as it is. Memory that it has beyond
+    /// is reclaimed, or its processes are killed.
+    Limit {
+        container: String,
+        #[serde(default)]
+        memory_bytes: Option<u64>,
+        /// Billionths of a processor; 0 is no limit.
+        #[serde(default)]
+        nano_cpus: Option<u64>,
+    },
     /// Kill what is left, sync, unmount, power off. The reply comes before the power goes.
     Shutdown,
 }
@@ -60,6 +83,11 @@ pub enum Event {
     /// A process ended. Sent after its output streams were closed with end-of-stream; output that a descendant holds
     /// open is ended two seconds after the exit. Repeated in [`GuestState`] until the engine sends [`RequestBody::Forget`].
     Exited { process: ProcessId, status: ExitStatus },
+    /// The kernel has killed a process of this container for want of memory.
+    OutOfMemory { container: String },
+    /// Of an agent that is newer: nothing that this engine knows.
+    #[serde(other)]
+    Unknown,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,6 +99,15 @@ pub enum ReplyBody {
         pid: u32,
     },
     State(GuestState),
+    PathStat(PathStat),
+    /// So many bytes went over the job's stream, and were all there was.
+    Transferred {
+        bytes: u64,
+    },
+    Processes {
+        processes: Vec<ProcessInfo>,
+    },
+    Usage(Usage),
 }
 
 /// All the agent knows; what an engine that restarted needs to go on.
@@ -83,6 +120,8 @@ pub struct GuestState {
     pub containers: Vec<String>,
     pub processes: Vec<ProcessState>,
     pub streams: Vec<StreamState>,
+    /// The highest number that any stream has ever had.
+    pub last_stream: StreamId,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +144,57 @@ pub struct StreamState {
     pub sent_eof: bool,
     /// The agent has received end-of-stream.
     pub received_eof: bool,
+}
+
+/// More processes than this are not told of.
+pub const MAX_LISTED_PROCESSES: usize = 4096;
+/// Of the arguments of one, together.
+pub const MAX_LISTED_COMMAND_BYTES: usize = 512;
+
+/// One process of a container, as proc(5) tells of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessInfo {
+    /// As the guest counts, like [`ReplyBody::Started`]'s.
+    pub pid: u32,
+    pub parent: u32,
+    pub group: u32,
+    pub session: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// The first letter of its state: `R`, `S`, `D`, `Z`, `T`, ….
+    pub state: String,
+    pub nice: i64,
+    pub threads: u64,
+    /// Major and minor number of its terminal, as `stat` has them; 0 without one.
+    pub terminal: u32,
+    pub started_ms_ago: u64,
+    pub cpu_ms: u64,
+    pub virtual_bytes: u64,
+    pub resident_bytes: u64,
+    /// Name of the program.
+    pub name: String,
+    /// Program and arguments in one; empty when it has none, as a zombie.
+    pub command: String,
+}
+
+/// What a container uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Of the container's cgroup, its files' cache among it.
+    pub memory_bytes: u64,
+    /// Of that, cache that can be had back at once.
+    pub inactive_file_bytes: u64,
+    pub anonymous_bytes: u64,
+    pub file_bytes: u64,
+    pub memory_peak_bytes: u64,
+    /// What the guest's kernel has to give in all.
+    pub guest_memory_bytes: u64,
+    pub guest_free_bytes: u64,
+    pub processes: u64,
+    pub user_cpu_us: u64,
+    pub system_cpu_us: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,10 +256,45 @@ pub struct ContainerSpec {
     pub sysctls: Vec<(String, String)>,
     /// Bytes of /dev/shm; 64 MiB when 0.
     pub shm_bytes: u64,
+    /// Billionths of a processor that it may use; no limit when 0.
+    pub nano_cpus: u64,
     /// All capabilities, all devices, writable /sys.
     pub privileged: bool,
     /// The first process is reaped and signalled by a small init of the agent's (`docker run --init`).
     pub init: bool,
+}
+
+/// The network of a guest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkSpec {
+    /// The first that has a gateway of a family gives the way to everywhere else.
+    pub interfaces: Vec<InterfaceSpec>,
+    /// The container whose files change; none does when empty.
+    pub container: String,
+    /// Of those that its [`ContainerSpec::files`] name; others are left as they are.
+    pub files: Vec<FileSpec>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InterfaceSpec {
+    /// What it is found by: `02:…`, lower case.
+    pub mac: String,
+    /// What it is to be called.
+    pub name: String,
+    /// The kernel's default when 0.
+    pub mtu: u32,
+    pub addresses: Vec<AddressSpec>,
+    /// At most one of each family.
+    pub gateways: Vec<IpAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AddressSpec {
+    pub address: IpAddr,
+    /// Of the subnet that is on the link.
+    pub prefix_len: u8,
 }
 
 /// overlayfs of a read-only EROFS disk under a writable ext4 disk.

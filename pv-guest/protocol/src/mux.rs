@@ -37,6 +37,10 @@ pub const INITIAL_WINDOW: u64 = 256 << 10;
 /// Streams of one guest. 1000 concurrent execs with three streams each are a mistake, not a use.
 pub const MAX_STREAMS: usize = 4096;
 
+/// Of a ring, what is kept free of data: an engine that takes over hears the answer to its first words without having to
+/// let go of what it cannot place yet.
+pub const RESERVED_BYTES: usize = 8 << 10;
+
 const DATA: u8 = 1;
 const END: u8 = 2;
 const WINDOW: u8 = 3;
@@ -241,14 +245,18 @@ impl Mux {
             }
             // One frame of each stream in turn, until none can send.
             while let Some(id) = self.next_sender() {
-                if free <= HEADER_BYTES {
+                let room = match id {
+                    0 => free,
+                    _ => free.saturating_sub(RESERVED_BYTES),
+                };
+                if room <= HEADER_BYTES {
                     break;
                 }
                 self.turn = id;
                 let Some(stream) = self.streams.get_mut(&id) else {
                     break;
                 };
-                let length = stream.sendable().min(MAX_PAYLOAD).min(free - HEADER_BYTES);
+                let length = stream.sendable().min(MAX_PAYLOAD).min(room - HEADER_BYTES);
                 if length > 0 {
                     let (first, second) = stream.queue.as_slices();
                     let first = &first[..first.len().min(length)];

@@ -1,14 +1,20 @@
 //! A guest's beginning and end: from a plan to a process that runs, and from there to nothing.
 
+use crate::console;
 use crate::container::Shared;
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::fault;
 use crate::hypervisor::{Ended, Guest};
-use crate::log::LogWriter;
-use crate::plan::{FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
-use crate::session::{Output, Session, SessionEvent, refused};
+use crate::log::{self, LogWriter, Run};
+use crate::network::{Attachment, guest};
+use crate::plan::{self, FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
+use crate::records::{Entry, Operation};
+use crate::session::{Session, SessionEvent, Tap, refused};
+use crate::state::{Container, Status};
 use crate::stdio::{Source, pump_input};
-use guest_protocol::message::{ExitStatus, GuestState, ProcessId, ReplyBody, RequestBody};
+use crate::watchdog;
+use guest_protocol::message::{ExitStatus, GuestState, NetworkSpec, ProcessId, ReplyBody, RequestBody};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
@@ -36,11 +42,54 @@ pub struct Booted {
     pub foreign: BTreeSet<ProcessId>,
     /// The process ended while nobody looked.
     pub exited: Option<ExitStatus>,
+    /// The start, to be ended with the record that it runs.
+    pub operation: Option<Entry>,
 }
 
 /// Builds a container's guest and starts its process in it. Nothing is left of the guest on failure.
 pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationToken) -> Result<Booted, Error> {
+    let attachment = cx.networks.attach(&shared.record())?;
+    let result = boot_attached(&cx, &shared, &cancel, attachment).await;
+    if result.is_err() {
+        leave_networks(&cx, &shared).await;
+    }
+    result
+}
+
+/// What a container had of its networks is free again.
+pub async fn leave_networks(cx: &Context, shared: &Shared) {
+    cx.networks.detach(&shared.id).await;
+    let endpoints = shared.with(|record| record.state.endpoints.clone());
+    for endpoint in &endpoints {
+        cx.tell_network(
+            "disconnect",
+            &endpoint.network_id,
+            &endpoint.network,
+            Some(&shared.id),
+        );
+    }
+    if !endpoints.is_empty() {
+        shared.note(cx, |record| {
+            record.state.endpoints.clear();
+            record.state.published.clear();
+        });
+    }
+}
+
+async fn boot_attached(
+    cx: &Arc<Context>,
+    shared: &Arc<Shared>,
+    cancel: &CancellationToken,
+    attachment: Attachment,
+) -> Result<Booted, Error> {
     let uuid = Uuid::new_v4();
+    if !attachment.endpoints.is_empty() {
+        // Before anything of them is seen: whoever finds this record later takes them back.
+        shared.update(cx, |record| {
+            record.state.endpoints = attachment.endpoints;
+            record.state.published = attachment.published;
+        })?;
+    }
     let record = shared.record();
     let mut plan = cx.full_plan(&record, uuid).await?;
     if let Some(size) = &mut plan.process.tty {
@@ -49,45 +98,101 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
     }
+    let (guest, operation) = build(cx, shared, &plan).await?;
+    let start = begin(cx, shared, Arc::clone(&guest), &plan);
+    let booted = started(cx, shared, guest.as_ref(), operation, cancel, start).await?;
+    for endpoint in &record.state.endpoints {
+        cx.tell_network(
+            "connect",
+            &endpoint.network_id,
+            &endpoint.network,
+            Some(&shared.id),
+        );
+    }
+    Ok(Booted {
+        operation: Some(operation),
+        ..booted
+    })
+}
+
+/// The record of a container whose guest is gone, and the end of the operation that built it.
+pub fn forget(cx: &Context, shared: &Shared, operation: Entry) {
+    shared.note_end(cx, Some(operation), |record| {
+        record.state.guest = None;
+        record.state.domid = None;
+    });
+}
+
+/// Builds a guest that the record knows from before it is there. Nothing is left of it on failure; else the operation is to
+/// be ended by whoever asked.
+pub async fn build(cx: &Context, shared: &Shared, plan: &Plan) -> Result<(Arc<dyn Guest>, Entry), Error> {
     // Whoever finds this record later knows what to look for.
-    shared.update(&cx, |record| record.state.guest = Some(uuid))?;
-    let forget = || {
-        shared.note(&cx, |record| {
-            record.state.guest = None;
-            record.state.domid = None;
-        });
-    };
-    let guest = match cx.hypervisor.build(&plan).await {
-        Ok(guest) => guest,
-        Err(error) => {
-            forget();
-            return Err(error);
-        }
-    };
+    let operation = shared.update_and(
+        cx,
+        |record| record.state.guest = Some(plan.uuid),
+        |on_disk| {
+            on_disk.begin(&Operation::Start {
+                container: shared.id.clone(),
+                guest: plan.uuid,
+            })
+        },
+    )?;
+    fault::point("start.begun");
+    let built = cx.hypervisor.build(plan).await;
+    let guest = built.inspect_err(|_| forget(cx, shared, operation))?;
     let domid = guest.domid();
-    shared.note(&cx, |record| record.state.domid = Some(domid));
-    let started = async {
-        guest.unpause().await?;
-        begin(&cx, &shared, Arc::clone(&guest), &plan).await
+    shared.note(cx, |record| record.state.domid = Some(domid));
+    fault::point("start.built");
+    Ok((guest, operation))
+}
+
+/// Lets a guest run, and does what there is to begin with. Nothing is left of it on failure.
+pub async fn started<T>(
+    cx: &Context,
+    shared: &Shared,
+    guest: &dyn Guest,
+    operation: Entry,
+    cancel: &CancellationToken,
+    begin: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let patience = cx.config.boot_timeout;
+    let silent = |_| {
+        Error::failed(format!(
+            "the guest's agent was silent for {} s",
+            patience.as_secs()
+        ))
     };
-    match watched(&cx, guest.as_ref(), &cancel, started).await {
-        Ok(booted) => Ok(booted),
+    let start = async {
+        open_networks(cx, shared, guest.domid()).await?;
+        let _turn = cx.boots.acquire().await;
+        guest.unpause().await?;
+        tokio::time::timeout(patience, begin).await.map_err(silent)?
+    };
+    match watched(guest, cancel, start).await {
+        Ok(begun) => Ok(begun),
         Err(error) => {
-            tracing::debug!(container = %record.name, domid, %error, "start failed");
-            report(&record.name, guest.destroy().await);
-            forget();
+            let (name, domid) = (shared.with(|record| record.name.clone()), guest.domid());
+            tracing::debug!(container = %name, domid, %error, "start failed");
+            report(&name, guest.destroy().await);
+            forget(cx, shared, operation);
             Err(error)
         }
     }
 }
 
-/// A start that ends when the guest does, when it takes too long, or when nobody wants it any more.
-async fn watched(
-    cx: &Context,
+/// Lets a guest speak on the networks that it has, if any.
+pub async fn open_networks(cx: &Context, shared: &Shared, domid: u32) -> Result<(), Error> {
+    let indexes = cx.networks.indexes(&shared.id);
+    let interfaces = indexes.iter().map(|index| cx.hypervisor.interface(domid, *index));
+    cx.networks.open_guest(&shared.id, interfaces.collect()).await
+}
+
+/// A start that ends when the guest does, or when nobody wants it any more.
+async fn watched<T>(
     guest: &dyn Guest,
     cancel: &CancellationToken,
-    start: impl Future<Output = Result<Booted, Error>>,
-) -> Result<Booted, Error> {
+    start: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     tokio::select! {
         result = start => result,
         ended = guest.ended() => Err(Error::failed(match ended {
@@ -96,9 +201,6 @@ async fn watched(
             Ended::Destroyed => "the guest was destroyed while starting",
         })),
         () = cancel.cancelled() => Err(Error::failed("the start was interrupted")),
-        () = tokio::time::sleep(cx.config.boot_timeout) => Err(Error::failed(format!(
-            "the guest's agent was silent for {} s", cx.config.boot_timeout.as_secs()
-        ))),
     }
 }
 
@@ -107,24 +209,40 @@ fn guest_error(error: &guest_protocol::message::RequestError) -> Error {
     Error::new(ErrorKind::Failed, error.to_string())
 }
 
-/// From an unpaused guest to a process that runs.
-async fn begin(
-    cx: &Context,
-    shared: &Arc<Shared>,
-    guest: Arc<dyn Guest>,
+/// From an unpaused guest to a container whose root is there.
+pub async fn connect(
+    guest: &dyn Guest,
     plan: &Plan,
-) -> Result<Booted, Error> {
+) -> Result<(Session, mpsc::UnboundedReceiver<SessionEvent>), Error> {
     let (session, events) = Session::open(guest.link().await?);
     session.hello().await.map_err(|error| guest_error(&error))?;
     session.settled();
+    if !plan.interfaces.is_empty() {
+        let network = NetworkSpec {
+            interfaces: plan.interfaces.clone(),
+            ..NetworkSpec::default()
+        };
+        tell(&session, network).await?;
+    }
     session
         .request(RequestBody::Create {
             container: Box::new(plan.container.clone()),
         })
         .await
         .map_err(|error| guest_error(&error))?;
-    let stdout = session.output(STDOUT);
-    let stderr = plan.process.stderr.map(|_| session.output(STDERR));
+    Ok((session, events))
+}
+
+/// From an unpaused guest to a process that runs.
+async fn begin(
+    cx: &Arc<Context>,
+    shared: &Arc<Shared>,
+    guest: Arc<dyn Guest>,
+    plan: &Plan,
+) -> Result<Booted, Error> {
+    let (session, events) = connect(guest.as_ref(), plan).await?;
+    // The streams are open before there is anything to come, and the log before them.
+    let pumps = pumps(cx, shared, &session, plan, Run::New(plan.uuid))?;
     let input = plan.process.stdin.map(|_| session.input(STDIN));
     let started = session
         .request(RequestBody::Start {
@@ -139,7 +257,6 @@ async fn begin(
     if let (Some(from), Some(to)) = (hub.take_input(), input) {
         pump_input(from, to);
     }
-    let pumps = pumps(cx, shared, Some(stdout), stderr)?;
     kernel_log(cx, shared, &session, true);
     Ok(Booted {
         guest,
@@ -149,37 +266,85 @@ async fn begin(
         pumps,
         foreign: BTreeSet::new(),
         exited: None,
+        operation: None,
     })
 }
 
-/// Moves the outputs to the log and the clients.
+async fn tell(session: &Session, network: NetworkSpec) -> Result<(), Error> {
+    let network = Box::new(network);
+    let told = session.request(RequestBody::Network { network }).await;
+    told.map(drop).map_err(|error| guest_error(&error))
+}
+
+/// Tells a guest that runs of its networks as they are now.
+pub async fn tell_networks(session: &Session, record: &Container) -> Result<(), Error> {
+    let network = NetworkSpec {
+        interfaces: guest::interfaces(&record.state.endpoints),
+        container: record.id.clone(),
+        files: plan::network_files(record),
+    };
+    tell(session, network).await
+}
+
+/// Writes a stream to the log.
+struct ToLog(Source, Arc<LogWriter>);
+
+impl Tap for ToLog {
+    fn bytes(&mut self, position: u64, bytes: &[u8]) {
+        self.1.write(self.0, position, bytes);
+    }
+
+    fn end(&mut self) {
+        self.1.end(self.0);
+    }
+}
+
+/// Opens the outputs and moves them to the log and the clients.
 fn pumps(
-    cx: &Context,
+    cx: &Arc<Context>,
     shared: &Arc<Shared>,
-    stdout: Option<Output>,
-    stderr: Option<Output>,
+    session: &Session,
+    plan: &Plan,
+    run: Run,
 ) -> Result<Vec<JoinHandle<()>>, Error> {
-    let (log, _) = shared.renew_progress();
-    let path = shared.folder(cx).join("log.json");
-    let writer = LogWriter::open(&path, log.clone()).map_err(|error| {
-        Error::from_source(
-            ErrorKind::Failed,
-            &format!("cannot open {}", path.display()),
-            &error,
-        )
-    })?;
-    let writer = Arc::new(writer);
+    let (progress, _) = shared.renew_progress();
+    let log = match (
+        log::open(&shared.record(), &shared.folder(cx), run, progress.clone()),
+        run,
+    ) {
+        (Ok(log), _) => log,
+        (Err(error), Run::New(_)) => return Err(error),
+        // A guest that runs is worth more than its log.
+        (Err(error), Run::TakenOver(_)) => {
+            tracing::error!(container = %shared.id, %error, "a container goes on without its log");
+            None
+        }
+    };
     let hub = shared.hub();
-    let pumps: Vec<_> = [(Source::Stdout, stdout), (Source::Stderr, stderr)]
-        .into_iter()
-        .filter_map(|(source, output)| Some(hub.pump(source, output?, Some(Arc::clone(&writer)))))
+    let stderr = plan.process.stderr.map(|_| (Source::Stderr, STDERR));
+    let pumps: Vec<_> = std::iter::once((Source::Stdout, STDOUT))
+        .chain(stderr)
+        .map(|(source, stream)| {
+            let tap = log
+                .clone()
+                .map(|log| Box::new(ToLog(source, log)) as Box<dyn Tap>);
+            hub.pump(source, session.tapped(stream, tap))
+        })
         .collect();
+    let cx = Arc::clone(cx);
     // One that waits for them, so that followers of the log get all of it and then the end.
     Ok(vec![tokio::spawn(async move {
         for pump in pumps {
             let _ = pump.await;
         }
-        log.send_modify(|progress| progress.ended = true);
+        // The engine after this one goes on with the log.
+        if cx.closing.is_cancelled() {
+            return;
+        }
+        if let Some(log) = log {
+            log.finish();
+        }
+        progress.send_modify(|progress| progress.ended = true);
     })])
 }
 
@@ -225,7 +390,8 @@ fn kernel_log(cx: &Context, shared: &Arc<Shared>, session: &Session, anew: bool)
     });
 }
 
-/// Takes over a guest that an earlier engine has started.
+/// Takes over a guest that an earlier engine has started. It runs, so it has all the time that it takes, until somebody wants
+/// its end.
 pub async fn adopt(
     cx: Arc<Context>,
     shared: Arc<Shared>,
@@ -234,15 +400,27 @@ pub async fn adopt(
     cancel: CancellationToken,
 ) -> Result<Booted, Error> {
     let taken = async {
+        // One that stands still cannot say how it stands. Whether it does is Xen's word, since the last daemon may have
+        // died between pausing it and writing so.
+        let paused = guest.is_paused().await?;
+        if paused {
+            guest.unpause().await?;
+        }
         let (session, events) = Session::open(guest.link().await?);
-        let state = session.hello().await.map_err(|error| guest_error(&error))?;
+        let state = watchdog::answer(&cx, &shared, cx.config.boot_timeout, session.hello()).await;
+        let state = state.map_err(|error| guest_error(&error))?;
+        if paused {
+            guest.pause().await?;
+        }
+        let status = if paused { Status::Paused } else { Status::Running };
+        shared.note(&cx, |record| record.state.status = status);
         resume(&cx, &shared, Arc::clone(&guest), &plan, session, events, &state)
     };
-    watched(&cx, guest.as_ref(), &cancel, taken).await
+    watched(guest.as_ref(), &cancel, taken).await
 }
 
 fn resume(
-    cx: &Context,
+    cx: &Arc<Context>,
     shared: &Arc<Shared>,
     guest: Arc<dyn Guest>,
     plan: &Plan,
@@ -259,11 +437,11 @@ fn resume(
         .processes
         .iter()
         .map(|process| process.process.saturating_add(2));
-    if let Some(highest) = known.max() {
+    let highest = known.chain([state.last_stream]).max();
+    if let Some(highest) = highest {
         shared.execs.skip_to(highest);
     }
-    let stdout = session.output(STDOUT);
-    let stderr = plan.process.stderr.map(|_| session.output(STDERR));
+    let pumps = pumps(cx, shared, &session, plan, Run::TakenOver(plan.uuid))?;
     if plan.process.stdin.is_some() && process.exited.is_none() {
         let ended = state
             .streams
@@ -273,33 +451,30 @@ fn resume(
             pump_input(from, session.input(STDIN));
         }
     }
-    let pumps = pumps(cx, shared, Some(stdout), stderr)?;
     kernel_log(cx, shared, &session, false);
+    let foreign = shared.execs.resume(cx, shared, &session, state);
     session.settled();
-    let others = state
-        .processes
-        .iter()
-        .filter(|process| process.process != FIRST_PROCESS);
-    for process in others.clone().filter(|process| process.exited.is_some()) {
-        let (session, process) = (session.clone(), process.process);
-        tokio::spawn(async move { session.request(RequestBody::Forget { process }).await });
-    }
     Ok(Booted {
         guest,
         session,
         events,
         pid: process.pid,
         pumps,
-        foreign: others
-            .filter(|process| process.exited.is_none())
-            .map(|process| process.process)
-            .collect(),
+        foreign,
         exited: process.exited.clone(),
+        operation: None,
     })
 }
 
 /// Ends a guest, after it has written its disk when `clean`.
-pub async fn end(name: String, guest: Arc<dyn Guest>, session: Session, clean: bool) {
+pub async fn end(
+    cx: Arc<Context>,
+    shared: Arc<Shared>,
+    guest: Arc<dyn Guest>,
+    session: Session,
+    clean: bool,
+) {
+    let name = shared.with(|record| record.name.clone());
     if clean {
         let asked = tokio::time::timeout(SHUTDOWN_TIMEOUT, session.request(RequestBody::Shutdown)).await;
         match asked {
@@ -317,7 +492,34 @@ pub async fn end(name: String, guest: Arc<dyn Guest>, session: Session, clean: b
     {
         tracing::error!(container = %name, "the guest's link does not end");
     }
+    if !clean {
+        last_words(&cx, &shared, guest.as_ref()).await;
+    }
+    fault::point("exit.ending");
     report(&name, guest.destroy().await);
+}
+
+/// What a guest whose agent could not tell it any more has written to its console goes to `console.log`: how a kernel
+/// died, for one.
+async fn last_words(cx: &Context, shared: &Shared, guest: &dyn Guest) {
+    let bytes = match guest.console().await {
+        Ok(bytes) => bytes,
+        Err(error) => return tracing::debug!(%error, "no console"),
+    };
+    let path = shared.folder(cx).join("console.log");
+    let known = tokio::fs::read(&path).await.unwrap_or_default();
+    let new = console::after(&known, &bytes);
+    let written = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .and_then(|mut file| file.write_all(&new));
+    match written {
+        Ok(()) => shared
+            .console_sender()
+            .send_modify(|progress| progress.writes += 1),
+        Err(error) => tracing::error!(%error, path = %path.display(), "the guest's last words are not kept"),
+    }
 }
 
 fn report(name: &str, errors: Vec<Error>) {

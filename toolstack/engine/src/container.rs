@@ -4,9 +4,12 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::exec::Execs;
 use crate::log::Progress;
+use crate::network::EndpointConfig;
+use crate::records::{Change, Entry};
 use crate::session::Session;
 use crate::state::Container;
 use crate::stdio::Hub;
+use crate::visit::Lease;
 use chrono::Utc;
 use guest_protocol::message::WindowSize;
 use std::collections::BTreeMap;
@@ -32,38 +35,58 @@ pub struct Life {
     pub removed: bool,
 }
 
-pub type Reply<T> = oneshot::Sender<Result<T, Error>>;
+pub type Reply<T = bool> = oneshot::Sender<Result<T, Error>>;
 
-/// What is asked of a container's task.
+/// What is asked of a container's task. The answer is `false` when it was so already.
+#[derive(Debug)]
 pub enum Command {
-    Start(Reply<bool>),
+    Start,
     Stop {
         signal: Option<i32>,
         /// `None` inside never kills.
         timeout: Option<Option<Duration>>,
-        reply: Reply<bool>,
+    },
+    Restart {
+        signal: Option<i32>,
+        timeout: Option<Option<Duration>>,
     },
     Kill {
         signal: i32,
-        reply: Reply<()>,
     },
-    Pause(Reply<()>),
-    Unpause(Reply<()>),
+    Pause,
+    Unpause,
     /// Its record has a new name.
-    Renamed(Reply<()>),
+    Renamed,
     Remove {
         force: bool,
-        reply: Reply<()>,
     },
 }
+
+/// Networks are named by their names.
+#[derive(Debug)]
+pub enum NetworkChange {
+    Connect(String, Box<EndpointConfig>),
+    Disconnect(String),
+}
+
+/// What comes to a container's task.
+pub enum Asked {
+    Change(Command, Reply),
+    /// It is to be on a network, or no longer.
+    Network(NetworkChange, Reply<()>),
+    /// Somebody wants something of its files.
+    Files(Reply<Lease>),
+}
+
+pub type Commands = mpsc::UnboundedReceiver<Asked>;
 
 pub struct Shared {
     pub id: String,
     record: Mutex<Container>,
-    commands: mpsc::UnboundedSender<Command>,
+    commands: mpsc::UnboundedSender<Asked>,
     /// Of the run that is on, or else of the next.
     hub: Mutex<Arc<Hub>>,
-    session: Mutex<Option<Session>>,
+    session: watch::Sender<Option<Session>>,
     pub life: watch::Sender<Life>,
     log: Mutex<watch::Sender<Progress>>,
     console: Mutex<watch::Sender<Progress>>,
@@ -90,14 +113,14 @@ fn new_hub(record: &Container) -> Arc<Hub> {
 }
 
 impl Shared {
-    pub fn new(record: Container) -> (Arc<Self>, mpsc::UnboundedReceiver<Command>) {
+    pub fn new(record: Container) -> (Arc<Self>, Commands) {
         let (commands, receiver) = mpsc::unbounded_channel();
         let shared = Self {
             id: record.id.clone(),
             hub: Mutex::new(new_hub(&record)),
             record: Mutex::new(record),
             commands,
-            session: Mutex::new(None),
+            session: watch::Sender::new(None),
             life: watch::Sender::default(),
             log: Mutex::new(ended()),
             console: Mutex::new(ended()),
@@ -118,27 +141,66 @@ impl Shared {
 
     /// Changes the record, on disk first.
     pub fn update(&self, cx: &Context, change: impl FnOnce(&mut Container)) -> Result<(), Error> {
+        self.update_and(cx, change, |_| Ok(()))
+    }
+
+    /// The same with more that belongs to the change.
+    pub fn update_and<T>(
+        &self,
+        cx: &Context,
+        change: impl FnOnce(&mut Container),
+        more: impl FnOnce(&Change<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut record = lock(&self.record);
         let mut changed = record.clone();
         change(&mut changed);
-        cx.records.put(&changed)?;
+        let result = cx.records.change(|on_disk| {
+            on_disk.put(&changed)?;
+            more(on_disk)
+        })?;
         *record = changed;
-        Ok(())
+        cx.publisher.stands(&record);
+        Ok(result)
     }
 
-    /// The same for facts: they hold though they cannot be written, and are written with the next change.
+    /// The same for facts: they hold though they cannot be written, and are written as soon as they can be.
     pub fn note(&self, cx: &Context, change: impl FnOnce(&mut Container)) {
+        self.note_end(cx, None, change);
+    }
+
+    /// A fact that is also the end of an operation.
+    pub fn note_end(&self, cx: &Context, operation: Option<Entry>, change: impl FnOnce(&mut Container)) {
         let mut record = lock(&self.record);
         change(&mut record);
-        if let Err(error) = cx.records.put(&record) {
-            tracing::error!(container = %record.name, %error, "the record cannot be written");
+        let written = cx.records.change(|on_disk| {
+            on_disk.put(&record)?;
+            operation.map_or(Ok(()), |operation| on_disk.finish(operation))
+        });
+        if let Err(error) = written {
+            tracing::error!(container = %record.name, %error, "a fact is kept in memory until it can be written");
+            cx.unwritten.add(&self.id, operation);
         }
+        cx.publisher.stands(&record);
     }
 
-    pub async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, Error> {
+    /// `false`: it was so already.
+    pub async fn ask(&self, command: Command) -> Result<bool, Error> {
+        self.answer(|reply| Asked::Change(command, reply)).await
+    }
+
+    pub async fn change_networks(&self, change: NetworkChange) -> Result<(), Error> {
+        self.answer(|reply| Asked::Network(change, reply)).await
+    }
+
+    /// Access to its files.
+    pub async fn lease(&self) -> Result<Lease, Error> {
+        self.answer(Asked::Files).await
+    }
+
+    async fn answer<T>(&self, asked: impl FnOnce(Reply<T>) -> Asked) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         let gone = || Error::not_found(format!("No such container: {}", self.id));
-        self.commands.send(command(reply)).map_err(|_| gone())?;
+        self.commands.send(asked(reply)).map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
@@ -153,11 +215,24 @@ impl Shared {
     }
 
     pub fn session(&self) -> Option<Session> {
-        lock(&self.session).clone()
+        self.session.borrow().clone()
     }
 
+    /// The same, once a guest that runs has been taken over; `None` when it does not run.
+    pub async fn session_soon(&self) -> Option<Session> {
+        let mut session = self.session.subscribe();
+        loop {
+            let now = session.borrow_and_update().clone();
+            if now.is_some() || !self.with(|record| record.state.status.is_up()) {
+                return now;
+            }
+            session.changed().await.ok()?;
+        }
+    }
+
+    /// Told anew with each end of a run, for those who wait.
     pub fn set_session(&self, session: Option<Session>) {
-        *lock(&self.session) = session;
+        self.session.send_replace(session);
     }
 
     pub fn log_progress(&self) -> watch::Receiver<Progress> {
@@ -189,9 +264,8 @@ impl Shared {
             attributes.insert("image".to_owned(), record.config.image.clone());
         });
         attributes.extend(more.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
-        // Nobody listens: fine.
-        let _ = cx.events.send(crate::Event {
-            kind: "container",
+        cx.events.send(crate::Event {
+            kind: "container".into(),
             action: action.to_owned(),
             id: self.id.clone(),
             attributes,

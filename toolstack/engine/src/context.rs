@@ -1,17 +1,21 @@
 //! What containers have in common.
 
 use crate::container::Shared;
-use crate::engine::{EngineConfig, Event};
+use crate::engine::{EngineConfig, Events, Settings};
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
+use crate::network::Networks;
 use crate::plan::{Defaults, Plan};
+use crate::published::Publisher;
 use crate::records::Records;
 use crate::state::Container;
+use crate::unwritten::Unwritten;
+use chrono::Utc;
 use images::{RootDisk, Store};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::broadcast;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -19,11 +23,18 @@ pub struct Context {
     pub hypervisor: Box<dyn Hypervisor>,
     pub images: Arc<Store>,
     pub records: Records,
+    pub networks: Networks,
+    pub unwritten: Unwritten,
+    /// Says how the containers stand, for everyone on the host.
+    pub publisher: Publisher,
     pub config: EngineConfig,
+    pub settings: RwLock<Arc<Settings>>,
     /// The empty disk that each container's is cloned from.
     pub template: PathBuf,
-    pub events: broadcast::Sender<Event>,
+    pub events: Events,
     pub containers: Mutex<BTreeMap<String, Arc<Shared>>>,
+    /// Turns of guests that boot. All at once, each would take longer than it may.
+    pub boots: Semaphore,
     /// The daemon stops: guests are left as they are.
     pub closing: CancellationToken,
 }
@@ -33,9 +44,33 @@ impl Context {
         self.containers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn set_settings(&self, settings: Settings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
     /// Holds a container's disk and logs.
     pub fn container_folder(&self, id: &str) -> PathBuf {
         self.config.state_dir.join("containers").join(id)
+    }
+
+    /// Tells everyone of something that happened to a network.
+    pub fn tell_network(&self, action: &str, id: &str, name: &str, container: Option<&str>) {
+        let mut attributes = BTreeMap::from([
+            ("name".to_owned(), name.to_owned()),
+            ("type".to_owned(), "bridge".to_owned()),
+        ]);
+        attributes.extend(container.map(|id| ("container".to_owned(), id.to_owned())));
+        self.events.send(crate::Event {
+            kind: "network".into(),
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes,
+            at: Utc::now(),
+        });
     }
 
     pub fn plan(&self, record: &Container, uuid: Uuid, root: &RootDisk) -> Result<Plan, Error> {

@@ -9,6 +9,8 @@ pub enum ErrorKind {
     NotFound,
     /// The request contradicts itself or what is possible.
     Invalid,
+    /// It is not to be done, whoever asks.
+    Forbidden,
     /// A registry does not take the credentials.
     Unauthorized,
     /// It contradicts the present state or a name that is taken.
@@ -19,6 +21,8 @@ pub enum ErrorKind {
     CommandNotExecutable,
     /// The host lacks what it takes: memory, virtualisation, disk.
     Unavailable,
+    /// It is not made for this.
+    NotImplemented,
     /// Anything else.
     Failed,
 }

@@ -31,6 +31,11 @@ pub fn new_id() -> String {
     }
 }
 
+/// The twelve digits by which people know a container.
+pub fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
 /// A name to be remembered by, not in use as `taken` says.
 pub fn new_name(taken: impl Fn(&str) -> bool) -> String {
     let mut random = rand::rng();

@@ -2,14 +2,16 @@
 
 use crate::error::Error;
 use crate::hypervisor::{GuestType, HostInfo};
+use crate::network::{Endpoint, guest, ports};
 use crate::spec::{Config, Ulimit};
 use crate::state::Container;
 use guest_protocol::capability;
 use guest_protocol::message::{
-    ContainerSpec, FileSpec, MountKind, MountSpec, ProcessId, ProcessSpec, Rlimit, RootSpec, StreamId,
-    WindowSize,
+    ContainerSpec, FileSpec, InterfaceSpec, MountKind, MountSpec, ProcessId, ProcessSpec, Rlimit, RootSpec,
+    StreamId, WindowSize,
 };
 use images::RootDisk;
+use network::Mac;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -63,6 +65,9 @@ pub struct Plan {
     pub cmdline: String,
     /// xvda, xvdb, …
     pub disks: Vec<PlannedDisk>,
+    /// eth0, eth1, …
+    pub nics: Vec<PlannedNic>,
+    pub interfaces: Vec<InterfaceSpec>,
     pub container: ContainerSpec,
     pub process: ProcessSpec,
 }
@@ -72,6 +77,25 @@ pub struct PlannedDisk {
     #[serde(flatten)]
     pub source: DiskSource,
     pub read_only: bool,
+}
+
+/// A network interface.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlannedNic {
+    pub mac: Mac,
+    /// Of the host.
+    pub bridge: String,
+    pub mtu: Option<u32>,
+}
+
+impl From<&Endpoint> for PlannedNic {
+    fn from(endpoint: &Endpoint) -> Self {
+        Self {
+            mac: endpoint.mac,
+            bridge: endpoint.bridge.clone(),
+            mtu: endpoint.mtu,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -123,9 +147,14 @@ impl Plan {
             guest_type,
             memory_mib: memory_mib(config, defaults.memory_mib),
             vcpus: vcpus(config, defaults.host.cpus)?,
-            cmdline: format!("console=hvc0 {}", defaults.cmdline).trim_end().to_owned(),
+            // A panic is told to Xen as a crash, not as a restart.
+            cmdline: format!("console=hvc0 xen_legacy_crash {}", defaults.cmdline)
+                .trim_end()
+                .to_owned(),
             container: container_spec(container, &disks),
             disks,
+            nics: container.state.endpoints.iter().map(PlannedNic::from).collect(),
+            interfaces: guest::interfaces(&container.state.endpoints),
             process: first_process(container)?,
         })
     }
@@ -176,7 +205,7 @@ fn memory_mib(config: &Config, default_mib: u64) -> u64 {
     }
 }
 
-/// Whole processors: a share of one is one.
+/// Whole processors: a share of one is one, of which the guest's kernel gives so much.
 fn vcpus(config: &Config, host_cpus: u32) -> Result<u32, Error> {
     let nano_cpus = config.host.nano_cpus;
     let wanted = nano_cpus.div_ceil(1_000_000_000).max(1);
@@ -199,11 +228,8 @@ fn container_spec(container: &Container, disks: &[PlannedDisk]) -> ContainerSpec
             .map(str::to_owned)
             .collect(),
     });
-    let file = |path: &str, content: String| FileSpec {
-        path: path.to_owned(),
-        content,
-        mode: 0o644,
-    };
+    let mut files = vec![file("/etc/hostname", format!("{}\n", config.hostname))];
+    files.extend(network_files(container));
     ContainerSpec {
         id: container.id.clone(),
         hostname: config.hostname.clone(),
@@ -214,49 +240,30 @@ fn container_spec(container: &Container, disks: &[PlannedDisk]) -> ContainerSpec
             read_only: config.host.read_only,
         },
         mounts: mounts.collect(),
-        files: vec![
-            file("/etc/hostname", format!("{}\n", config.hostname)),
-            file("/etc/hosts", hosts(config)),
-            file("/etc/resolv.conf", resolv_conf(config)),
-        ],
+        files,
         sysctls: config.host.sysctls.clone().into_iter().collect(),
         shm_bytes: config.host.shm_bytes,
+        nano_cpus: config.host.nano_cpus,
         privileged: config.host.privileged,
         init: config.host.init,
     }
 }
 
-fn hosts(config: &Config) -> String {
-    let mut text = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
-    text.push_str(
-        "fe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
-    );
-    for entry in &config.host.extra_hosts {
-        if let Some((name, address)) = entry.split_once(':').or_else(|| entry.split_once('=')) {
-            text.push_str(&format!("{}\t{name}\n", address.trim_matches(['[', ']'])));
-        }
+fn file(path: &str, content: String) -> FileSpec {
+    FileSpec {
+        path: path.to_owned(),
+        content,
+        mode: 0o644,
     }
-    let own = match config.domainname.as_str() {
-        "" => config.hostname.clone(),
-        domain => format!("{0}.{domain} {0}", config.hostname),
-    };
-    text.push_str(&format!("127.0.1.1\t{own}\n"));
-    text
 }
 
-fn resolv_conf(config: &Config) -> String {
-    let host = &config.host;
-    let mut text = String::new();
-    for server in &host.dns {
-        text.push_str(&format!("nameserver {server}\n"));
-    }
-    if !host.dns_search.is_empty() {
-        text.push_str(&format!("search {}\n", host.dns_search.join(" ")));
-    }
-    if !host.dns_options.is_empty() {
-        text.push_str(&format!("options {}\n", host.dns_options.join(" ")));
-    }
-    text
+/// Files that follow from a container's networks.
+pub fn network_files(container: &Container) -> Vec<FileSpec> {
+    let (config, endpoints) = (&container.config, &container.state.endpoints);
+    vec![
+        file("/etc/hosts", guest::hosts(config, endpoints)),
+        file("/etc/resolv.conf", guest::resolv_conf(config, endpoints)),
+    ]
 }
 
 fn first_process(container: &Container) -> Result<ProcessSpec, Error> {
@@ -386,13 +393,12 @@ pub fn check(config: &Config, host_cpus: u32) -> Result<(), Error> {
         let address = entry
             .split_once(':')
             .map(|(_, address)| address.trim_matches(['[', ']']));
-        if address
-            .and_then(|address| address.parse::<IpAddr>().ok())
-            .is_none()
-        {
+        let known = |address: &str| address == "host-gateway" || address.parse::<IpAddr>().is_ok();
+        if !address.is_some_and(known) {
             return Err(Error::invalid(format!("bad format for add-host: {entry:?}")));
         }
     }
+    ports::check(config)?;
     for text in config.args().iter().chain(&config.env) {
         if text.contains('\0') {
             return Err(Error::invalid("a NUL byte in the command or the environment"));

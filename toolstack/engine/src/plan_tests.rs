@@ -51,7 +51,7 @@ fn a_plan_has_the_defaults() {
         (plan.guest_type, plan.memory_mib, plan.vcpus),
         (GuestType::Pvh, 512, 1)
     );
-    assert_eq!(plan.cmdline, "console=hvc0");
+    assert_eq!(plan.cmdline, "console=hvc0 xen_legacy_crash");
     assert!(plan.disks[0].read_only && !plan.disks[1].read_only);
     assert_eq!(plan.process.args, ["sh"]);
     assert_eq!((plan.process.stdin, plan.process.tty), (None, None));
@@ -138,4 +138,50 @@ fn nonsense_is_refused_before_there_is_a_guest() {
     for (index, change) in wrong.iter().enumerate() {
         assert!(check(&container(change).config, 4).is_err(), "{index}");
     }
+}
+
+#[test]
+fn networks_become_interfaces_and_files() {
+    let mut container = container(|config| {
+        config.domainname = "lan".to_owned();
+        config.host.extra_hosts = vec!["up:host-gateway".to_owned()];
+        config.host.dns_search = vec!["lan".to_owned()];
+    });
+    container.state.endpoints = vec![Endpoint {
+        id: "e".to_owned(),
+        network: "front".to_owned(),
+        network_id: "f".to_owned(),
+        bridge: "hyper-f".to_owned(),
+        index: 0,
+        mac: "02:00:00:00:00:01".parse().unwrap(),
+        addresses: vec!["10.0.0.2/24".parse().unwrap(), "fd00::2/64".parse().unwrap()],
+        gateways: vec!["10.0.0.1".parse().unwrap()],
+        mtu: Some(1400),
+        internal: false,
+    }];
+    let plan = plan(&container).unwrap();
+    assert_eq!(
+        (plan.nics[0].bridge.as_str(), plan.nics[0].mtu),
+        ("hyper-f", Some(1400))
+    );
+    let interface = &plan.interfaces[0];
+    assert_eq!(
+        (interface.name.as_str(), interface.mac.as_str(), interface.mtu),
+        ("eth0", "02:00:00:00:00:01", 1400)
+    );
+    assert_eq!(interface.addresses[0].prefix_len, 24);
+    let file = |at: usize| plan.container.files[at].content.as_str();
+    for line in [
+        "10.0.0.1\tup\n",
+        "10.0.0.2\tbox.lan box\n",
+        "fd00::2\tbox.lan box\n",
+    ] {
+        assert!(file(1).contains(line), "{}", file(1));
+    }
+    assert_eq!(file(2), "nameserver 10.0.0.1\nsearch lan\n");
+    container.state.endpoints[0].internal = true;
+    assert!(
+        self::plan(&container).unwrap().interfaces[0].gateways.is_empty(),
+        "a closed network leads nowhere"
+    );
 }

@@ -1,9 +1,13 @@
 //! What a new engine makes of what an earlier one left: guests that run are taken over, the rest is cleaned up.
 
-use crate::container::Shared;
+use crate::boot;
+use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
+use crate::exec_records::{self, ExecRecord};
+use crate::records::{Entry, Operation};
 use crate::state::{Container, Status};
+use crate::task::policy::{self, Run};
 use crate::task::{self, Task};
 use chrono::Utc;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +17,8 @@ use uuid::Uuid;
 
 pub async fn restore(cx: &Arc<Context>) -> Result<(), Error> {
     let records = cx.records.all()?;
+    let journal = cx.records.journal()?;
+    let mut execs = exec_records::all(cx)?;
     let guests: BTreeMap<Uuid, u32> = cx
         .hypervisor
         .guests()
@@ -21,10 +27,63 @@ pub async fn restore(cx: &Arc<Context>) -> Result<(), Error> {
         .map(|(domid, uuid)| (uuid, domid))
         .collect();
     remove_strays(cx, &records)?;
+    let running = records.iter().filter_map(|record| match fate(record, &guests) {
+        Fate::Adopt(domid) => {
+            let indexes = record.state.endpoints.iter().map(|endpoint| endpoint.index);
+            let interfaces = indexes.map(|index| cx.hypervisor.interface(domid, index));
+            Some((record.clone(), interfaces.collect()))
+        }
+        _ => None,
+    });
+    let ids = records.iter().map(|record| record.id.clone()).collect();
+    cx.networks.restore(&cx.records, running.collect(), &ids).await;
+    let mut wanted = Vec::new();
     for record in records {
-        one(cx, record, &guests).await;
+        let execs = execs.remove(&record.id).unwrap_or_default();
+        wanted.extend(one(cx, record, execs, &guests).await);
+    }
+    for (id, _) in execs.into_values().flatten() {
+        exec_records::forget(cx, &id);
+    }
+    for (entry, operation) in journal {
+        conclude(cx, entry, &operation)?;
+    }
+    for shared in wanted {
+        tokio::spawn(async move {
+            if let Err(error) = shared.ask(Command::Start).await {
+                tracing::error!(container = %shared.id, %error, "a container does not start with the daemon");
+            }
+        });
     }
     Ok(())
+}
+
+/// What is left to do of an operation that was cut off, after all containers are as they should be.
+fn conclude(cx: &Arc<Context>, entry: Entry, operation: &Operation) -> Result<(), Error> {
+    tracing::info!(?operation, "an operation was cut off");
+    if let Operation::Restart { container } = operation
+        && let Some(shared) = cx.containers().get(container).cloned()
+    {
+        let cx = Arc::clone(cx);
+        tokio::spawn(async move {
+            let again = Command::Restart {
+                signal: None,
+                timeout: None,
+            };
+            if let Err(error) = shared.ask(again).await {
+                tracing::error!(container = %shared.id, %error, "a restart that was cut off");
+            }
+            // A daemon that ends leaves it to the next.
+            if !cx.closing.is_cancelled()
+                && let Err(error) = cx.records.finish(entry)
+            {
+                tracing::error!(%error, "the end of a restart is not recorded");
+            }
+        });
+        return Ok(());
+    }
+    // Of a create and a start nothing is left by now; what is left of a removal, the container's state says.
+    cx.records.finish(entry)
 }
 
 /// Folders of containers that were never recorded, or were removed but for the folder.
@@ -78,10 +137,19 @@ fn fate(record: &Container, guests: &BTreeMap<Uuid, u32>) -> Fate {
     }
 }
 
-async fn one(cx: &Arc<Context>, record: Container, guests: &BTreeMap<Uuid, u32>) {
+/// Gives the container if it is to be started.
+async fn one(
+    cx: &Arc<Context>,
+    record: Container,
+    execs: Vec<(String, ExecRecord)>,
+    guests: &BTreeMap<Uuid, u32>,
+) -> Option<Arc<Shared>> {
     let fate = fate(&record, guests);
     let (was_up, uuid) = (record.state.status.is_up(), record.state.guest);
+    let ran = record.state.status.is_running();
     let (shared, commands) = Shared::new(record);
+    shared.execs.restore(execs);
+    cx.publisher.stands(&shared.record());
     cx.containers().insert(shared.id.clone(), Arc::clone(&shared));
     let plan = match cx.full_plan(&shared.record(), uuid.unwrap_or(Uuid::nil())).await {
         Ok(plan) => Some(plan),
@@ -96,7 +164,7 @@ async fn one(cx: &Arc<Context>, record: Container, guests: &BTreeMap<Uuid, u32>)
             Ok(guest) => {
                 tracing::info!(container = %shared.id, domid, "taking over a guest that runs");
                 Task::spawn_adopting(shared, Arc::clone(cx), commands, guest, plan);
-                return;
+                return None;
             }
             Err(error) => {
                 errors.push(error);
@@ -112,17 +180,34 @@ async fn one(cx: &Arc<Context>, record: Container, guests: &BTreeMap<Uuid, u32>)
     for error in errors {
         tracing::error!(container = %shared.id, %error, "cleaning up after a guest");
     }
+    boot::leave_networks(cx, &shared).await;
     settle(cx, &shared, was_up);
-    if shared
-        .with(|record| record.state.status == Status::Removing || (was_up && record.config.host.auto_remove))
-    {
+    shared.execs.end_all(cx, &shared);
+    if shared.with(|record| {
+        matches!(record.state.status, Status::Removing | Status::Dead)
+            || (was_up && record.config.host.auto_remove)
+    }) {
         if let Err(error) = task::erase(cx, &shared).await {
             tracing::error!(container = %shared.id, %error, "a container cannot be removed");
         } else {
-            return;
+            return None;
         }
     }
-    Task::spawn(shared, Arc::clone(cx), commands);
+    Task::spawn(Arc::clone(&shared), Arc::clone(cx), commands);
+    shared.with(|record| starts(record, ran)).then_some(shared)
+}
+
+/// Whether its policy has it started now. `ran`: it did when the last daemon, or the host, ended.
+fn starts(record: &Container, ran: bool) -> bool {
+    let state = &record.state;
+    let run = Run {
+        exit_code: state.exit_code,
+        policy: record.config.host.restart_policy.clone(),
+        ..Run::default()
+    };
+    state.started_at.is_some()
+        && matches!(state.status, Status::Exited)
+        && policy::starts_with_daemon(&run, state.stopped_by_hand, ran, state.restart_count)
 }
 
 async fn sweep(cx: &Context, domid: Option<u32>, uuid: Option<Uuid>) -> Vec<Error> {
@@ -134,8 +219,13 @@ async fn sweep(cx: &Context, domid: Option<u32>, uuid: Option<Uuid>) -> Vec<Erro
 
 /// The record of a container without a guest.
 fn settle(cx: &Context, shared: &Shared, was_up: bool) {
-    let had_guest = shared.with(|record| record.state.guest.is_some());
-    if !was_up && !had_guest {
+    let (had_guest, restarting) = shared.with(|record| {
+        (
+            record.state.guest.is_some(),
+            record.state.status == Status::Restarting,
+        )
+    });
+    if !was_up && !had_guest && !restarting {
         return;
     }
     shared.note(cx, |record| {
@@ -143,6 +233,9 @@ fn settle(cx: &Context, shared: &Shared, was_up: bool) {
         state.guest = None;
         state.domid = None;
         state.pid = 0;
+        if restarting {
+            state.status = Status::Exited;
+        }
         if was_up {
             state.status = Status::Exited;
             if state.finished_at.is_none() || state.finished_at < state.started_at {

@@ -11,7 +11,7 @@ use guest_protocol::message::{
     ErrorKind as AgentError, Event, ExitStatus, GuestState, ProcessId, ReplyBody, Request, RequestBody,
     RequestError, StreamId, VERSION,
 };
-use guest_protocol::mux::{Incoming, Mux, Position, Violation};
+use guest_protocol::mux::{HEADER_BYTES, Incoming, Mux, Position, Violation};
 use guest_protocol::ring::{self, Consumer, Producer, Side};
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Poll;
@@ -32,6 +32,8 @@ pub enum SessionEvent {
         process: ProcessId,
         status: ExitStatus,
     },
+    /// The guest's kernel has killed a process for want of memory.
+    OutOfMemory,
     /// The guest broke the rules, or the link failed.
     Broken(String),
 }
@@ -40,7 +42,7 @@ type Reply = oneshot::Sender<Result<ReplyBody, RequestError>>;
 
 enum Command {
     Request(Box<RequestBody>, Reply),
-    Output(StreamId, mpsc::UnboundedSender<Bytes>),
+    Output(StreamId, mpsc::UnboundedSender<Bytes>, Option<Box<dyn Tap>>),
     Input(StreamId, mpsc::Receiver<Bytes>),
     Consumed(StreamId, usize),
     Close(StreamId),
@@ -54,6 +56,14 @@ pub struct Session {
     commands: mpsc::UnboundedSender<Command>,
 }
 
+/// What must have the bytes of a stream before the guest's ring is let go of.
+pub trait Tap: Send {
+    /// The first of the bytes is the stream's `position`th.
+    fn bytes(&mut self, position: u64, bytes: &[u8]);
+    /// The guest has ended the stream.
+    fn end(&mut self);
+}
+
 /// Bytes of one output stream. The window is bounded by what [`Output::consumed`] has told.
 #[derive(Debug)]
 pub struct Output {
@@ -62,10 +72,27 @@ pub struct Output {
     session: Session,
 }
 
+/// What there is of a stream without waiting.
+#[derive(Debug)]
+pub enum Early {
+    Bytes(Bytes),
+    End,
+    Nothing,
+}
+
 impl Output {
     /// The next bytes; `None` at the end of the stream or of the session.
     pub async fn next(&mut self) -> Option<Bytes> {
         self.bytes.recv().await
+    }
+
+    /// What has come so far.
+    pub fn early(&mut self) -> Early {
+        match self.bytes.try_recv() {
+            Ok(bytes) => Early::Bytes(bytes),
+            Err(mpsc::error::TryRecvError::Empty) => Early::Nothing,
+            Err(mpsc::error::TryRecvError::Disconnected) => Early::End,
+        }
     }
 
     /// So many bytes have been disposed of.
@@ -85,14 +112,21 @@ pub fn refused(what: &str, error: &RequestError) -> Error {
         AgentError::Invalid => ErrorKind::Invalid,
         AgentError::Guest => ErrorKind::Failed,
     };
-    // The guest words it: no control characters, no novels.
-    let message: String = error
-        .message
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(1000)
-        .collect();
-    Error::new(kind, format!("{what}: {message}"))
+    Error::new(kind, format!("{what}: {}", words_of(error)))
+}
+
+/// The guest words it: no control characters, no novels.
+pub fn words_of(error: &RequestError) -> String {
+    let plain = error.message.chars().filter(|c| !c.is_control());
+    plain.take(1000).collect()
+}
+
+/// The answer when there is nobody to give one.
+pub fn gone() -> RequestError {
+    RequestError {
+        kind: AgentError::Guest,
+        message: "the guest is gone".to_owned(),
+    }
 }
 
 impl Session {
@@ -127,16 +161,16 @@ impl Session {
         let _ = self.commands.send(command);
     }
 
-    /// Asks, and waits for the answer.
-    pub async fn request(&self, body: RequestBody) -> Result<ReplyBody, RequestError> {
+    /// Asks; the answer may be waited for or not.
+    pub fn ask(&self, body: RequestBody) -> oneshot::Receiver<Result<ReplyBody, RequestError>> {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Request(Box::new(body), reply));
-        answer.await.unwrap_or_else(|_| {
-            Err(RequestError {
-                kind: AgentError::Guest,
-                message: "the guest is gone".to_owned(),
-            })
-        })
+        answer
+    }
+
+    /// Asks, and waits for the answer.
+    pub async fn request(&self, body: RequestBody) -> Result<ReplyBody, RequestError> {
+        self.ask(body).await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// The first request of every session.
@@ -149,8 +183,13 @@ impl Session {
 
     /// Opens a stream from the guest.
     pub fn output(&self, stream: StreamId) -> Output {
+        self.tapped(stream, None)
+    }
+
+    /// The same for a stream whose bytes go elsewhere first.
+    pub fn tapped(&self, stream: StreamId, tap: Option<Box<dyn Tap>>) -> Output {
         let (sender, bytes) = mpsc::unbounded_channel();
-        self.send(Command::Output(stream, sender));
+        self.send(Command::Output(stream, sender, tap));
         Output {
             stream,
             bytes,
@@ -200,7 +239,7 @@ struct Task {
     waiting: BTreeMap<u64, Reply>,
     /// The request whose reply tells how the streams stand.
     hello: Option<u64>,
-    outputs: BTreeMap<StreamId, mpsc::UnboundedSender<Bytes>>,
+    outputs: BTreeMap<StreamId, Reader>,
     inputs: BTreeMap<StreamId, mpsc::Receiver<Bytes>>,
     /// What came for streams whose reader is not known yet.
     early: BTreeMap<StreamId, Vec<u8>>,
@@ -208,6 +247,31 @@ struct Task {
     early_bytes: usize,
     settled: bool,
     events: mpsc::UnboundedSender<SessionEvent>,
+}
+
+/// Where the bytes of an output stream go.
+struct Reader {
+    sender: mpsc::UnboundedSender<Bytes>,
+    tap: Option<Box<dyn Tap>>,
+    /// Of the next byte.
+    position: u64,
+}
+
+impl Reader {
+    /// `false`: they are of no more use than to the tap.
+    fn give(&mut self, bytes: Bytes) -> bool {
+        if let Some(tap) = &mut self.tap {
+            tap.bytes(self.position, &bytes);
+        }
+        self.position = self.position.saturating_add(bytes.len() as u64);
+        self.sender.send(bytes).is_ok()
+    }
+
+    fn end(&mut self) {
+        if let Some(tap) = &mut self.tap {
+            tap.end();
+        }
+    }
 }
 
 /// Why the task ends.
@@ -289,14 +353,23 @@ impl Task {
                     }
                 }
             }
-            Command::Output(stream, sender) => {
+            Command::Output(stream, sender, tap) => {
                 self.mux.open(stream);
-                if let Some(bytes) = self.early.remove(&stream) {
-                    self.early_bytes -= bytes.len();
-                    let _ = sender.send(bytes.into());
+                let early = self.early.remove(&stream).unwrap_or_default();
+                let received = self.mux.position(stream).unwrap_or_default().received;
+                let mut reader = Reader {
+                    sender,
+                    tap,
+                    position: received.saturating_sub(early.len() as u64),
+                };
+                self.early_bytes -= early.len();
+                if !early.is_empty() {
+                    reader.give(early.into());
                 }
-                if !self.early_ends.remove(&stream) {
-                    self.outputs.insert(stream, sender);
+                if self.early_ends.remove(&stream) {
+                    reader.end();
+                } else {
+                    self.outputs.insert(stream, reader);
                 }
             }
             Command::Input(stream, receiver) => {
@@ -332,7 +405,10 @@ impl Task {
             self.incoming(incoming)?;
         }
         // Windows and frames of closed streams too, which are not told here: the agent may wait for their room.
-        if self.consumer.taken() > 0 {
+        // What has no reader yet stays in the ring, for the engine after this one should it come to that, unless the
+        // agent has no room left to answer (it keeps some: RESERVED_BYTES; agents before that kept none).
+        let held = !self.settled && self.consumer.taken() + 2 * HEADER_BYTES < ring::RING_BYTES;
+        if self.consumer.taken() > 0 && !held {
             self.consumer.release(&self.link.memory());
             self.link.notify()?;
         }
@@ -353,10 +429,10 @@ impl Task {
             // Windows do not bound how many of these there are, so nothing is kept of them.
             Incoming::Data(_, bytes) if bytes.is_empty() => {}
             Incoming::End(0) => return Err(End::Broken("the agent has ended the link".to_owned())),
-            Incoming::Data(stream, bytes) => match self.outputs.get(&stream) {
-                Some(output) => {
+            Incoming::Data(stream, bytes) => match self.outputs.get_mut(&stream) {
+                Some(reader) => {
                     let length = bytes.len();
-                    if output.send(bytes.into()).is_err() {
+                    if !reader.give(bytes.into()) {
                         self.mux.consumed(stream, length);
                     }
                 }
@@ -371,11 +447,11 @@ impl Task {
                     self.early.entry(stream).or_default().extend(bytes);
                 }
             },
-            Incoming::End(stream) => {
-                if self.outputs.remove(&stream).is_none() && !self.settled {
-                    self.early_ends.insert(stream);
-                }
-            }
+            Incoming::End(stream) => match self.outputs.remove(&stream) {
+                Some(mut reader) => reader.end(),
+                None if !self.settled => drop(self.early_ends.insert(stream)),
+                None => {}
+            },
         }
         Ok(())
     }
@@ -385,6 +461,8 @@ impl Task {
             Event::Exited { process, status } => {
                 let _ = self.events.send(SessionEvent::Exited { process, status });
             }
+            Event::OutOfMemory { .. } => drop(self.events.send(SessionEvent::OutOfMemory)),
+            Event::Unknown => {}
             Event::Reply { id, result } => {
                 let Some(reply) = self.waiting.remove(&id) else {
                     return Err(End::Broken(format!(
@@ -442,4 +520,4 @@ async fn next_input(
 
 #[cfg(test)]
 #[path = "session_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Default)]
-struct Wire {
+pub(crate) struct Wire {
     memory: LocalMemory,
     to_host: Arc<Notify>,
     to_guest: Arc<Notify>,
@@ -37,16 +37,16 @@ impl GuestLink for Wire {
 }
 
 /// The guest's side.
-struct Agent {
+pub(crate) struct Agent {
     wire: Wire,
     producer: Producer,
     consumer: Consumer,
-    mux: Mux,
+    pub(crate) mux: Mux,
     decoder: Decoder,
 }
 
 impl Agent {
-    fn new(wire: &Wire) -> Self {
+    pub(crate) fn new(wire: &Wire) -> Self {
         let (producer, consumer) = ring::ends(&wire.memory, Side::Guest);
         Self {
             wire: wire.clone(),
@@ -57,18 +57,18 @@ impl Agent {
         }
     }
 
-    fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         if self.mux.fill(&mut self.producer, &self.wire.memory).unwrap() {
             self.wire.to_host.notify_one();
         }
     }
 
-    fn send(&mut self, event: &Event) {
+    pub(crate) fn send(&mut self, event: &Event) {
         self.mux.send(0, &encode(event).unwrap());
         self.flush();
     }
 
-    fn reply(&mut self, id: u64, body: ReplyBody) {
+    pub(crate) fn reply(&mut self, id: u64, body: ReplyBody) {
         self.send(&Event::Reply { id, result: Ok(body) });
     }
 
@@ -82,7 +82,7 @@ impl Agent {
     }
 
     /// What comes next, resets answered.
-    async fn next(&mut self) -> Incoming {
+    pub(crate) async fn next(&mut self) -> Incoming {
         loop {
             let incoming = self.mux.receive(&mut self.consumer, &self.wire.memory).unwrap();
             self.consumer.release(&self.wire.memory);
@@ -102,7 +102,7 @@ impl Agent {
         }
     }
 
-    async fn request(&mut self) -> Request {
+    pub(crate) async fn request(&mut self) -> Request {
         loop {
             if let Some(request) = self.decoder.decode().unwrap() {
                 return request;
@@ -114,7 +114,7 @@ impl Agent {
         }
     }
 
-    async fn answer_hello(&mut self, state: GuestState) {
+    pub(crate) async fn answer_hello(&mut self, state: GuestState) {
         let request = self.request().await;
         assert!(matches!(request.body, RequestBody::Hello { .. }));
         self.reply(request.id, ReplyBody::State(state));

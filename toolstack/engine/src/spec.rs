@@ -1,7 +1,9 @@
 //! What a container is asked to be, and what it is once image and request are put together.
 
 use crate::hypervisor::GuestType;
-use images::ImageConfig;
+use crate::log::LogConfig;
+use crate::network::{EndpointConfig, PortBinding};
+use images::{Healthcheck, ImageConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,6 +33,11 @@ pub struct CreateRequest {
     pub attach_stdin: bool,
     pub attach_stdout: bool,
     pub attach_stderr: bool,
+    /// Beside the image's.
+    pub exposed_ports: Vec<String>,
+    /// By name.
+    pub networks: BTreeMap<String, EndpointConfig>,
+    pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
 
@@ -42,7 +49,7 @@ pub struct HostConfig {
     pub guest_type: Option<GuestType>,
     /// Default of the config when 0.
     pub memory_bytes: u64,
-    /// Billionths of a processor; rounded up to whole vcpus, 1 when 0.
+    /// Billionths of a processor: as many vcpus as it takes, 1 when 0, and a limit in the guest.
     pub nano_cpus: u64,
     pub auto_remove: bool,
     pub read_only: bool,
@@ -65,8 +72,14 @@ pub struct HostConfig {
     pub init: bool,
     pub annotations: BTreeMap<String, String>,
     pub security_opt: Vec<String>,
-    /// `default` or `none`.
+    /// `bridge`, `none` or the name of another network.
     pub network_mode: String,
+    /// By port of the container, as `80/tcp`.
+    pub port_bindings: BTreeMap<String, Vec<PortBinding>>,
+    pub publish_all_ports: bool,
+    /// `container:alias`
+    pub links: Vec<String>,
+    pub log: LogConfig,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,6 +121,9 @@ pub struct Config {
     pub attach_stderr: bool,
     pub exposed_ports: Vec<String>,
     pub volumes: Vec<String>,
+    /// By name; of each at least the one that [`HostConfig::network_mode`] names.
+    pub networks: BTreeMap<String, EndpointConfig>,
+    pub healthcheck: Option<Healthcheck>,
     pub host: HostConfig,
 }
 
@@ -124,6 +140,10 @@ impl Config {
             Some(cmd) if !cmd.is_empty() => cmd,
             _ => image_cmd,
         };
+        let mut exposed_ports = image.exposed_ports.clone();
+        exposed_ports.extend(request.exposed_ports);
+        exposed_ports.sort();
+        exposed_ports.dedup();
         let mut labels = image.labels.clone();
         labels.extend(request.labels);
         Self {
@@ -147,8 +167,13 @@ impl Config {
             attach_stdin: request.attach_stdin,
             attach_stdout: request.attach_stdout,
             attach_stderr: request.attach_stderr,
-            exposed_ports: image.exposed_ports.clone(),
+            exposed_ports,
+            networks: request.networks,
             volumes: image.volumes.clone(),
+            healthcheck: match request.healthcheck {
+                Some(own) => Some(own.over(image.healthcheck.as_ref())),
+                None => image.healthcheck.clone(),
+            },
             host: request.host,
         }
     }

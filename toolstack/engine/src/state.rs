@@ -3,17 +3,22 @@
 //! ```text
 //!              start                     exit, kill, stop
 //!   created ──────────► running ───────────────────────────► exited ──► (removed)
-//!      │                 │   ▲                                  │ ▲
-//!      │           pause │   │ unpause                    start │ │ start fails
-//!      │                 ▼   │                                  ▼ │
-//!      │                paused                               running
+//!      │                 │   ▲   ▲                            │ ▲ ▲
+//!      │           pause │   │   └── back-off ── restarting ◄─┼─┘ │ stop calls the back-off off;
+//!      │                 ▼   │ unpause       as policies say  │   │ a start fails
+//!      │                paused                                ▼   │
+//!      │                                                   running
 //!      └──────────────────────────────────────────────────────────────► (removed)
 //! ```
 //!
-//! A start that fails leaves a container as it was, with the reason in [`State::error`].
+//! A start that fails leaves a container as it was, with the reason in [`State::error`]. One whose files cannot be removed
+//! is *dead* until they can. What leads from one state to the next is in `task/machine.rs`.
 
+use crate::health::Health;
+use crate::network::Endpoint;
 use crate::spec::Config;
 use chrono::{DateTime, Utc};
+use network::Published;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use uuid::Uuid;
@@ -35,6 +40,11 @@ impl Status {
     /// A guest runs for it.
     pub fn is_up(self) -> bool {
         matches!(self, Self::Running | Self::Paused)
+    }
+
+    /// Docker takes it for running: one that is to be restarted, too.
+    pub fn is_running(self) -> bool {
+        self.is_up() || self == Self::Restarting
     }
 }
 
@@ -68,6 +78,15 @@ pub struct State {
     pub oom_killed: bool,
     pub started_at: Option<DateTime<Utc>>,
     pub finished_at: Option<DateTime<Utc>>,
+    /// On its networks, while there is a guest.
+    pub endpoints: Vec<Endpoint>,
+    pub published: Vec<Published>,
+    /// Since it was started by hand.
+    pub restart_count: u32,
+    /// What its health check says, if it has one; of the last run when it does not run.
+    pub health: Option<Health>,
+    /// Somebody stopped or killed it, and it was not started since.
+    pub stopped_by_hand: bool,
 }
 
 /// A container as it is recorded.
@@ -85,6 +104,6 @@ pub struct Container {
 
 impl Container {
     pub fn short_id(&self) -> &str {
-        &self.id[..12.min(self.id.len())]
+        crate::names::short(&self.id)
     }
 }

@@ -1,10 +1,9 @@
-//! A process's streams, from the guest to the log and to whoever is attached.
+//! A process's streams, from the guest to whoever is attached.
 //!
 //! A [`Hub`] stands for one run of one process. Clients may come before the process does: what they send waits, and
 //! what the process writes goes to all that are attached. A client that does not read holds the process up, as a full
 //! pipe would, and nobody else; one that still does not read when the process is being killed is left behind.
 
-use crate::log::LogWriter;
 use crate::session::Output;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +22,15 @@ const LAST_CHANCE: Duration = Duration::from_secs(2);
 pub enum Source {
     Stdout,
     Stderr,
+}
+
+impl Source {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
 }
 
 /// Output in the order in which it came.
@@ -188,25 +196,14 @@ impl Hub {
         }
     }
 
-    /// Moves a stream of the process to the log and the clients until it ends.
-    pub fn pump(
-        self: &Arc<Self>,
-        source: Source,
-        mut output: Output,
-        log: Option<Arc<LogWriter>>,
-    ) -> JoinHandle<()> {
+    /// Moves a stream of the process to the clients until it ends.
+    pub fn pump(self: &Arc<Self>, source: Source, mut output: Output) -> JoinHandle<()> {
         let hub = Arc::clone(self);
         tokio::spawn(async move {
             while let Some(bytes) = output.next().await {
-                if let Some(log) = &log {
-                    log.write(source, &bytes);
-                }
                 let length = bytes.len();
                 hub.deliver(&Chunk { source, bytes }).await;
                 output.consumed(length);
-            }
-            if let Some(log) = &log {
-                log.end(source);
             }
         })
     }

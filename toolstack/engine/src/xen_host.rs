@@ -2,8 +2,10 @@
 
 use crate::devices::SharedDevices;
 use crate::error::{Error, ErrorKind};
-use crate::hypervisor::{Ended, Guest, GuestLink, GuestType, HostInfo, Hypervisor, MemoryInfo};
-use crate::plan::Plan;
+use crate::hypervisor::{
+    Board, Change, Ended, Guest, GuestLink, GuestType, GuestUsage, HostInfo, Hypervisor, MemoryInfo,
+};
+use crate::plan::{Plan, PlannedNic};
 use async_trait::async_trait;
 use guest_protocol::ring::SharedMemory;
 use std::io;
@@ -11,7 +13,9 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
 use uuid::Uuid;
-use xen::{Disk, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link};
+use xen::{
+    Disk, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link, Nic, Store, StoreChange,
+};
 
 /// `SHUTDOWN_crash` of xen/sched.h.
 const SHUTDOWN_CRASH: u32 = 3;
@@ -32,6 +36,14 @@ fn xen_type(guest_type: GuestType) -> xen::GuestType {
     }
 }
 
+fn nic(planned: &PlannedNic) -> Nic {
+    Nic {
+        mac: planned.mac.0,
+        bridge: planned.bridge.clone(),
+        mtu: planned.mtu,
+    }
+}
+
 fn failed(what: &str) -> impl Fn(DomainError) -> Error {
     let what = what.to_owned();
     move |error| {
@@ -48,23 +60,40 @@ fn other(what: &str, error: &(dyn std::error::Error + 'static)) -> Error {
     Error::from_source(ErrorKind::Failed, what, error)
 }
 
+fn info_of(host: &Host) -> HostInfo {
+    let info = host.info();
+    let all = [(GuestType::Pvh, info.pvh), (GuestType::Pv, info.pv)];
+    HostInfo {
+        xen_version: info.version.clone(),
+        xen_full_version: info.full_version.clone(),
+        cpus: info.cpus,
+        guest_types: all
+            .into_iter()
+            .filter_map(|(guest_type, can)| can.then_some(guest_type))
+            .collect(),
+    }
+}
+
+/// Looks at the host and changes nothing, beside an engine that may run.
+pub async fn probe() -> Result<(HostInfo, MemoryInfo), Error> {
+    let unavailable =
+        |error: &(dyn std::error::Error + 'static)| Error::from_source(ErrorKind::Unavailable, "", error);
+    let host = Host::open().await.map_err(|error| unavailable(&error))?;
+    let memory = host.memory().await.map_err(|error| unavailable(&error))?;
+    let memory = MemoryInfo {
+        total_bytes: memory.total_bytes,
+        free_bytes: memory.free_bytes,
+    };
+    Ok((info_of(&host), memory))
+}
+
 impl XenHost {
     pub async fn open(kernel: &Path, initramfs: &Path) -> Result<Arc<Self>, Error> {
         let host = Host::open()
             .await
             .map_err(|error| Error::from_source(ErrorKind::Unavailable, "", &error))?;
         let kernel = Kernel::read(kernel, initramfs).map_err(failed("the guests' kernel"))?;
-        let info = host.info();
-        let all = [(GuestType::Pvh, info.pvh), (GuestType::Pv, info.pv)];
-        let info = HostInfo {
-            xen_version: info.version.clone(),
-            xen_full_version: info.full_version.clone(),
-            cpus: info.cpus,
-            guest_types: all
-                .into_iter()
-                .filter_map(|(guest_type, can)| can.then_some(guest_type))
-                .collect(),
-        };
+        let info = info_of(&host);
         for error in xen::release_all() {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -137,7 +166,7 @@ impl Hypervisor for Arc<XenHost> {
             cmdline: plan.cmdline.clone(),
             kernel: Arc::clone(&self.kernel),
             disks: self.attach(plan, false).await?,
-            nics: Vec::new(),
+            nics: plan.nics.iter().map(nic).collect(),
         };
         let domain = self.host.create(config).await.map_err(failed(""))?;
         let timings = domain.timings;
@@ -157,9 +186,71 @@ impl Hypervisor for Arc<XenHost> {
         Ok(self.guest(self.host.adopt(domid, plan.uuid, disks)))
     }
 
+    fn interface(&self, domid: u32, index: u32) -> String {
+        xen::vif_name(domid, index)
+    }
+
+    fn board(&self) -> Arc<dyn Board> {
+        Arc::new(StoreBoard(self.host.store().clone()))
+    }
+
+    async fn usage(&self, domid: u32) -> Result<Option<GuestUsage>, Error> {
+        let usage = self.host.usage(domid).await;
+        let usage = usage.map_err(|error| other("cannot tell what the domain uses", &error))?;
+        Ok(usage.map(|usage| GuestUsage {
+            cpu: usage.cpu,
+            vcpus: usage.vcpus,
+            memory_bytes: usage.memory_bytes,
+            disks: usage.disks,
+            nics: usage.nics,
+        }))
+    }
+
     async fn sweep(&self, domid: u32, uuid: Uuid) -> Vec<Error> {
         let errors = self.host.adopt(domid, uuid, Vec::new()).destroy().await;
         errors.into_iter().map(failed("")).collect()
+    }
+}
+
+struct StoreBoard(Store);
+
+#[async_trait]
+impl Board for StoreBoard {
+    async fn read(&self, path: &str) -> Result<Option<String>, Error> {
+        self.0.read(path).await.map_err(|error| other("", &error))
+    }
+
+    async fn list(&self, path: &str) -> Result<Vec<String>, Error> {
+        self.0.list(path).await.map_err(|error| other("", &error))
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<(), Error> {
+        let changes = changes.into_iter().map(|change| match change {
+            Change::Write(path, value) => StoreChange::Write { path, value },
+            Change::Remove(path) => StoreChange::Remove { path },
+        });
+        self.0
+            .commit(changes.collect())
+            .await
+            .map_err(|error| other("", &error))
+    }
+
+    async fn watch(&self, path: &str) -> Result<watch::Receiver<u64>, Error> {
+        let mut watch = self.0.watch(path).await.map_err(|error| other("", &error))?;
+        let (sender, receiver) = watch::channel(0);
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    // Nobody looks any more.
+                    () = sender.closed() => return,
+                    changed = watch.changed() => match changed {
+                        true => sender.send_modify(|count| *count += 1),
+                        false => return,
+                    },
+                }
+            }
+        });
+        Ok(receiver)
     }
 }
 
@@ -183,11 +274,37 @@ impl Guest for XenGuest {
         self.domain.pause().await.map_err(|error| other("", &error))
     }
 
+    async fn is_paused(&self) -> Result<bool, Error> {
+        self.domain.is_paused().await.map_err(|error| other("", &error))
+    }
+
+    async fn console(&self) -> Result<Vec<u8>, Error> {
+        self.domain
+            .console()
+            .map_err(|error| other("cannot read the console", &error))
+    }
+
     async fn rename(&self, name: &str) -> Result<(), Error> {
         self.domain
             .rename(name)
             .await
             .map_err(|error| other("cannot rename the domain", &error))
+    }
+
+    async fn plug_nic(&self, index: u32, planned: &PlannedNic) -> Result<(), Error> {
+        self.domain
+            .plug_nic(index, &nic(planned))
+            .await
+            .map_err(failed(""))
+    }
+
+    async fn unplug_nic(&self, index: u32) -> Vec<Error> {
+        self.domain
+            .unplug_nic(index)
+            .await
+            .into_iter()
+            .map(failed(""))
+            .collect()
     }
 
     async fn ended(&self) -> Ended {

@@ -60,6 +60,10 @@ pub enum Verb {
     Container(Box<ContainerVerb>),
     /// List containers
     Ps(ps::Args),
+    /// Get real time events from the server
+    Events(events::Args),
+    /// Check whether this host can run containers, and what to do if not
+    Doctor(doctor::Args),
     /// Return low-level information on containers and images
     Inspect(inspect::Args),
     /// List images
@@ -86,6 +90,12 @@ pub enum Verb {
     Tag(tag::Args),
     /// Show the history of an image
     History(history::Args),
+    /// Manage floating IPs: addresses of the outside that are containers'
+    #[command(subcommand)]
+    Fip(fip::Verb),
+    /// Manage networks
+    #[command(subcommand)]
+    Network(network::Verb),
     /// Show the hyper version information
     Version(version::Args),
     /// Display system-wide information
@@ -128,6 +138,8 @@ pub enum ContainerVerb {
     Exec(exec::Args),
     /// Attach local standard input, output, and error streams to a running container
     Attach(attach::Args),
+    /// Give a container a name for another on a network of both
+    Link(link::Args),
     /// Fetch the logs of a container
     Logs(logs::Args),
     /// Stop one or more running containers
@@ -140,6 +152,8 @@ pub enum ContainerVerb {
     Pause(pause::Args),
     /// Unpause all processes within one or more containers
     Unpause(unpause::Args),
+    /// List port mappings or a specific mapping for the container
+    Port(port::Args),
     /// Rename a container
     Rename(rename::Args),
     /// Remove one or more containers
@@ -147,6 +161,23 @@ pub enum ContainerVerb {
     Rm(rm::Args),
     /// Block until one or more containers stop, then print their exit codes
     Wait(wait::Args),
+    /// Copy files/folders between a container and the local filesystem
+    #[command(
+        override_usage = "hyper cp [OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n       hyper cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH"
+    )]
+    Cp(cp::Args),
+    /// Inspect changes to files or directories on a container's filesystem
+    Diff(diff::Args),
+    /// Export a container's filesystem as a tar archive
+    Export(export::Args),
+    /// Create a new image from a container's changes
+    Commit(commit::Args),
+    /// Display the running processes of a container
+    Top(top::Args),
+    /// Display a live stream of container(s) resource usage statistics
+    Stats(stats::Args),
+    /// Update configuration of one or more containers
+    Update(update::Args),
 }
 
 #[derive(Debug, Subcommand)]
@@ -158,6 +189,8 @@ pub enum ContainerGroup {
     Ls(ps::Args),
     /// Display detailed information on one or more containers
     Inspect(inspect::Args),
+    /// Remove all stopped containers
+    Prune(prune::Choice),
 }
 
 #[derive(Debug, Subcommand)]
@@ -196,6 +229,10 @@ pub enum SystemGroup {
     Info(info::Args),
     /// Show disk usage
     Df(df::Args),
+    /// Get real time events from the server
+    Events(events::Args),
+    /// Remove unused data
+    Prune(prune::SystemArgs),
 }
 
 /// The command line as people see it.

@@ -122,10 +122,15 @@ impl Client {
             .into_body())
     }
 
+    /// An answer with its headers.
+    pub async fn response(&self, method: Method, target: Target) -> Result<Response<Incoming>> {
+        self.send(method, target, Content::Empty(None), false).await
+    }
+
     /// Sends what may be long; the answer may come before it is all sent.
-    pub async fn upload(&self, target: Target, content: Upload) -> Result<Incoming> {
+    pub async fn upload(&self, method: Method, target: Target, content: Upload) -> Result<Incoming> {
         Ok(self
-            .send(Method::POST, target, Content::Upload(content), false)
+            .send(method, target, Content::Upload(content), false)
             .await?
             .into_body())
     }

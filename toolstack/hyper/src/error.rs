@@ -57,9 +57,12 @@ pub fn is_unreachable(error: &anyhow::Error) -> bool {
 }
 
 pub fn is_not_found(error: &anyhow::Error) -> bool {
-    error
-        .downcast_ref::<ApiError>()
-        .is_some_and(|api| api.status == 404)
+    status_of(error) == Some(404)
+}
+
+/// Of the daemon's answer, if it is what failed.
+pub fn status_of(error: &anyhow::Error) -> Option<u16> {
+    error.downcast_ref::<ApiError>().map(|api| api.status)
 }
 
 /// Whoever read our output has gone: nothing is wrong and nobody is there to be told.

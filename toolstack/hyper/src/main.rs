@@ -4,7 +4,9 @@
 
 mod cli;
 mod client;
+mod copy;
 mod credentials;
+mod download;
 mod env_file;
 mod error;
 mod json_lines;
@@ -91,13 +93,18 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Tag(args) => tag::run(&client, args).await,
         Verb::History(args) => history::run(&client, args).await,
         Verb::Ps(args) => ps::run(&client, args).await,
+        Verb::Events(args) => events::run(&client, args).await,
+        Verb::Doctor(args) => doctor::run(&args),
         Verb::Inspect(args) => inspect::run(&client, args).await,
+        Verb::Fip(verb) => fip::run(&client, verb).await,
+        Verb::Network(verb) => network::run(&client, verb).await,
         Verb::Version(args) => version::run(&client, args).await,
         Verb::Info(args) => info::run(&client, args).await,
         Verb::Completion(args) => completion::run(&args),
         Verb::Containers(group) => match group {
             ContainerGroup::Verb(verb) => container(&client, *verb).await,
             ContainerGroup::Ls(args) => ps::run(&client, args).await,
+            ContainerGroup::Prune(args) => prune::containers(&client, args).await,
             ContainerGroup::Inspect(args) => inspect::run(&client, args.of_kind(Kind::Container)).await,
         },
         Verb::Image(group) => match group {
@@ -116,6 +123,8 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         },
         Verb::System(SystemGroup::Info(args)) => info::run(&client, args).await,
         Verb::System(SystemGroup::Df(args)) => df::run(&client, args).await,
+        Verb::System(SystemGroup::Events(args)) => events::run(&client, args).await,
+        Verb::System(SystemGroup::Prune(args)) => prune::system(&client, args).await,
     }
 }
 
@@ -126,14 +135,23 @@ async fn container(client: &Arc<Client>, verb: ContainerVerb) -> Result<i32> {
         ContainerVerb::Start(args) => start::run(client, args).await,
         ContainerVerb::Exec(args) => exec::run(client, args).await,
         ContainerVerb::Attach(args) => attach::run(client, args).await,
+        ContainerVerb::Link(args) => link::run(client, args).await,
         ContainerVerb::Logs(args) => logs::run(client, args).await,
         ContainerVerb::Stop(args) => stop::run(client, args).await,
         ContainerVerb::Kill(args) => kill::run(client, args).await,
         ContainerVerb::Restart(args) => restart::run(client, args).await,
         ContainerVerb::Pause(args) => pause::run(client, args).await,
         ContainerVerb::Unpause(args) => unpause::run(client, args).await,
+        ContainerVerb::Port(args) => port::run(client, args).await,
         ContainerVerb::Rename(args) => rename::run(client, args).await,
         ContainerVerb::Rm(args) => rm::run(client, args).await,
         ContainerVerb::Wait(args) => wait::run(client, args).await,
+        ContainerVerb::Cp(args) => cp::run(client, args).await,
+        ContainerVerb::Diff(args) => diff::run(client, args).await,
+        ContainerVerb::Export(args) => export::run(client, args).await,
+        ContainerVerb::Commit(args) => commit::run(client, args).await,
+        ContainerVerb::Top(args) => top::run(client, args).await,
+        ContainerVerb::Stats(args) => stats::run(client, args).await,
+        ContainerVerb::Update(args) => update::run(client, args).await,
     }
 }

@@ -53,7 +53,8 @@ pub fn print(format: Option<&str>, columns: &[Column], shown: &[&str], rows: &[R
     output::line(text.trim_end_matches('\n'))
 }
 
-fn render(format: Option<&str>, columns: &[Column], shown: &[&str], rows: &[Row]) -> Result<String> {
+/// What [`print`] prints.
+pub fn render(format: Option<&str>, columns: &[Column], shown: &[&str], rows: &[Row]) -> Result<String> {
     let format = format.unwrap_or("table");
     if format == "json" {
         let lines = rows.iter().map(|row| {
@@ -103,6 +104,11 @@ pub fn unescape(format: &str) -> String {
 
 /// Pads the cells of each column to the widest of them; the last cell of a line is not padded.
 pub fn align(lines: &[String]) -> String {
+    align_to(lines, MIN_WIDTH)
+}
+
+/// The same with another least width.
+pub fn align_to(lines: &[String], min_width: usize) -> String {
     let cells: Vec<Vec<&str>> = lines.iter().map(|line| line.split('\t').collect()).collect();
     let columns = cells.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
@@ -113,7 +119,7 @@ pub fn align(lines: &[String]) -> String {
                 .map(|line| line[column].chars().count() + PADDING)
                 .max()
                 .unwrap_or(0)
-                .max(MIN_WIDTH)
+                .max(min_width)
         })
         .collect();
     let mut text = String::new();

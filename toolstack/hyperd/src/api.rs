@@ -1,9 +1,11 @@
 //! One request: which version, which handler, what it answers.
 
-use crate::containers::{attach, create, exec, inspect, lifecycle, list, logs, prune};
+use crate::containers::{
+    archive, attach, commit, create, exec, inspect, lifecycle, list, logs, prune, stats, top, update,
+};
 use crate::error::{Answer, ApiError};
 use crate::query::Query;
-use crate::router::{self, ContainerRoute, ImageRoute, Route};
+use crate::router::{self, ContainerRoute, FloatingRoute, ImageRoute, NetworkRoute, Route};
 use crate::{events, extension, images, networks, request, system};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
@@ -16,9 +18,6 @@ pub struct App {
     pub engine: Engine,
     /// Names this daemon, for ever.
     pub id: String,
-    pub insecure_registries: Vec<String>,
-    /// Of docker.io.
-    pub mirrors: Vec<String>,
 }
 
 /// What a handler is given of its request.
@@ -80,6 +79,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         Route::ContainerCreate => create::create(call).await,
         Route::ContainerList => list::list(&call),
         Route::ContainerPrune => prune::prune(&call).await,
+        Route::Commit => commit::commit(call).await,
         Route::Container(to, id) => container(to, call, id).await,
         Route::ExecStart(id) => exec::start(call, id).await,
         Route::ExecResize(id) => exec::resize(&call, &id).await,
@@ -106,9 +106,25 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
             ImageRoute::Remove => images::remove::remove(&call, name).await,
         },
         Route::NetworkList => networks::list(&call),
-        Route::NetworkInspect(name) => networks::inspect(&name),
+        Route::NetworkCreate => networks::create::create(call).await,
+        Route::NetworkPrune => networks::prune(&call).await,
+        Route::Network(to, name) => match to {
+            NetworkRoute::Inspect => networks::inspect(&call, &name),
+            NetworkRoute::Remove => networks::remove(&call, name).await,
+            NetworkRoute::Connect => networks::connect(call, name).await,
+            NetworkRoute::Disconnect => networks::disconnect(call, name).await,
+        },
         Route::VolumeList => networks::volumes(),
         Route::VolumeInspect(name) => Err(ApiError::not_found(format!("get {name}: no such volume"))),
+        Route::FloatingList => networks::floating::list(&call),
+        Route::FloatingAllocate => networks::floating::allocate(call).await,
+        Route::Floating(to, fip) => match to {
+            FloatingRoute::Associate => networks::floating::associate(call, fip).await,
+            FloatingRoute::Disassociate => networks::floating::disassociate(&call, fip).await,
+            FloatingRoute::Name => networks::floating::name(call, fip).await,
+            FloatingRoute::Release => networks::floating::release(&call, fip).await,
+        },
+        Route::Link(id) => networks::link(call, id).await,
         Route::Plan(id) => extension::plan(&call, &id).await,
         Route::Console(id) => extension::console(&call, &id).await,
         Route::Unsupported(what) => Err(ApiError::unsupported(what)),
@@ -131,7 +147,15 @@ async fn container(to: ContainerRoute, call: Call, id: String) -> Answer {
         ContainerRoute::Attach => attach::attach(call, id).await,
         ContainerRoute::Resize => attach::resize(&call, &id).await,
         ContainerRoute::Logs => logs::logs(&call, &id).await,
+        ContainerRoute::Top => top::top(&call, &id).await,
+        ContainerRoute::Stats => stats::stats(&call, &id).await,
+        ContainerRoute::Update => update::update(call, id).await,
         ContainerRoute::ExecCreate => exec::create(call, id).await,
+        ContainerRoute::PathStat => archive::head(&call, &id).await,
+        ContainerRoute::Archive => archive::get(&call, &id).await,
+        ContainerRoute::Extract => archive::put(call, &id).await,
+        ContainerRoute::Changes => archive::changes(&call, &id).await,
+        ContainerRoute::Export => archive::export(&call, &id).await,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use anyhow::{Context, ensure};
 use engine::images::{Mirror, Registries, Retry};
-use engine::{EngineConfig, GuestType, RootForm};
+use engine::network::{AddressRange, DEFAULT_POOLS, NetworkConfig, Pool};
+use engine::{EngineConfig, GuestType, LogConfig, RootForm, Settings};
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,11 +28,22 @@ pub struct Config {
     pub memory: Size,
     pub disk: Size,
     pub root_device: RootDevice,
+    /// Where networks that ask for no subnet get theirs.
+    pub address_pools: Vec<AddressPool>,
+    /// The default network has IPv6 too.
+    pub bridge_ipv6: bool,
+    /// The interface to the outside that has floating IPs.
+    pub uplink: String,
+    #[serde(deserialize_with = "address_ranges")]
+    pub floating_ips: Vec<AddressRange>,
     pub insecure_registries: Vec<String>,
     /// Authorities that single registries are trusted by, as docker keeps them.
     pub certs_dir: PathBuf,
     /// By registry, as names of images have it.
     pub registries: BTreeMap<String, Registry>,
+    /// Of containers that do not say it themselves.
+    #[serde(deserialize_with = "log_config")]
+    pub log: LogConfig,
     #[serde(deserialize_with = "duration")]
     pub stop_timeout: Duration,
     #[serde(deserialize_with = "duration")]
@@ -52,14 +64,35 @@ impl Default for Config {
             memory: Size::from_mib(512),
             disk: Size::from_mib(10 << 10),
             root_device: RootDevice::Linear,
+            address_pools: DEFAULT_POOLS.iter().copied().map(AddressPool).collect(),
+            bridge_ipv6: false,
+            uplink: String::new(),
+            floating_ips: Vec::new(),
             insecure_registries: Vec::new(),
             certs_dir: "/etc/docker/certs.d".into(),
             registries: BTreeMap::new(),
+            log: default_log(),
             stop_timeout: Duration::from_secs(10),
             boot_timeout: Duration::from_secs(60),
             log_level: LogLevel::Info,
         }
     }
+}
+
+fn default_log() -> LogConfig {
+    LogConfig {
+        driver: "json-file".to_owned(),
+        options: BTreeMap::new(),
+    }
+}
+
+/// `{ driver = "json-file", max-size = "10m" }`
+fn log_config<'de, D: Deserializer<'de>>(deserializer: D) -> Result<LogConfig, D::Error> {
+    let mut options = BTreeMap::<String, String>::deserialize(deserializer)?;
+    let driver = options.remove("driver").unwrap_or_else(|| "json-file".to_owned());
+    let config = LogConfig { driver, options };
+    config.check().map_err(de::Error::custom)?;
+    Ok(config)
 }
 
 /// What is special about one registry.
@@ -132,6 +165,36 @@ impl<'de> Deserialize<'de> for Size {
             ))
         })
     }
+}
+
+/// A network and how long its parts' prefixes are, as `172.16.0.0/12,24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressPool(Pool);
+
+impl<'de> Deserialize<'de> for AddressPool {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let pool = text.split_once(',').and_then(|(base, prefix_len)| {
+            let pool = Pool {
+                base: base.trim().parse().ok()?,
+                prefix_len: prefix_len.trim().parse().ok()?,
+            };
+            (pool.base.prefix_len()..=30)
+                .contains(&pool.prefix_len)
+                .then_some(pool)
+        });
+        pool.map(Self).ok_or_else(|| {
+            de::Error::custom(format!(
+                "{text:?} is no pool of addresses: write a network and the length of each part's prefix, as \"172.16.0.0/12,24\""
+            ))
+        })
+    }
+}
+
+fn address_ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AddressRange>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let ranges = texts.iter().map(|text| text.parse().map_err(de::Error::custom));
+    ranges.collect()
 }
 
 fn parse_size(text: &str) -> Option<Size> {
@@ -234,16 +297,14 @@ impl Config {
             self.disk.mib()
         );
         ensure!(
+            self.floating_ips.is_empty() || !self.uplink.is_empty(),
+            "floating-ips need an uplink: name the interface to the outside"
+        );
+        ensure!(
             !self.boot_timeout.is_zero(),
             "boot-timeout must be longer than nothing"
         );
         Ok(())
-    }
-
-    /// As they are shown.
-    pub fn mirrors_of(&self, registry: &str) -> Vec<String> {
-        let mirrors = self.registries.get(registry).map(|of| of.mirrors.iter());
-        mirrors.into_iter().flatten().map(Mirror::to_string).collect()
     }
 
     fn images_registries(&self) -> Registries {
@@ -255,6 +316,14 @@ impl Config {
                 .collect(),
             certificates: self.certs_dir.clone(),
             retry: Retry::default(),
+        }
+    }
+
+    /// What a reload brings.
+    pub fn settings(&self) -> Settings {
+        Settings {
+            registries: self.images_registries(),
+            log: self.log.clone(),
         }
     }
 
@@ -275,7 +344,14 @@ impl Config {
                 RootDevice::Linear => RootForm::Linear,
                 RootDevice::Layers => RootForm::Layers,
             },
-            registries: self.images_registries(),
+            network: NetworkConfig {
+                run_dir: self.socket.parent().unwrap_or(Path::new("/run/hyper")).to_owned(),
+                pools: self.address_pools.iter().map(|pool| pool.0).collect(),
+                default_ipv6: self.bridge_ipv6,
+                uplink: self.uplink.clone(),
+                floating_ips: self.floating_ips.clone(),
+            },
+            settings: self.settings(),
             stop_timeout: self.stop_timeout,
             boot_timeout: self.boot_timeout,
         }
@@ -319,6 +395,11 @@ mod tests {
             ("\nmemroy = \"1g\"", "line 2: unknown field `memroy`"),
             ("memory = \"lots\"", "line 1: \"lots\" is not a size"),
             ("memory = 512", "line 1: invalid type"),
+            ("address-pools = [\"10.0.0.0/8\"]", "\"10.0.0.0/8\" is no pool"),
+            (
+                "floating-ips = [\"a-b\"]",
+                "line 1: invalid range of addresses: \"a-b\"",
+            ),
             ("stop-timeout = \"10\"", "\"10\" is not a duration"),
             ("guest-type = \"hvm\"", "unknown variant `hvm`"),
             ("registries.a.mirors = []", "line 1: unknown field `mirors`"),
@@ -333,6 +414,14 @@ mod tests {
         }
         let small = Config::parse("memory = \"16m\"").unwrap();
         assert!(small.check().unwrap_err().to_string().contains("at least 32"));
+        let nowhere = Config::parse("floating-ips = [\"192.0.2.8/29\"]").unwrap();
+        assert!(
+            nowhere
+                .check()
+                .unwrap_err()
+                .to_string()
+                .contains("need an uplink")
+        );
         let relative = Config::parse("socket = \"x.sock\"").unwrap();
         assert!(relative.check().unwrap_err().to_string().contains("absolute"));
         assert!(Config::default().check().is_ok());

@@ -55,7 +55,9 @@ impl From<Error> for ApiError {
                 StatusCode::BAD_REQUEST
             }
             ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
+            ErrorKind::Forbidden => StatusCode::FORBIDDEN,
             ErrorKind::Conflict => StatusCode::CONFLICT,
+            ErrorKind::NotImplemented => StatusCode::NOT_IMPLEMENTED,
             ErrorKind::Unavailable | ErrorKind::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
@@ -92,10 +94,12 @@ mod tests {
         for (kind, status) in [
             (ErrorKind::NotFound, 404),
             (ErrorKind::Invalid, 400),
+            (ErrorKind::Forbidden, 403),
             (ErrorKind::Conflict, 409),
             (ErrorKind::CommandNotFound, 400),
             (ErrorKind::CommandNotExecutable, 400),
             (ErrorKind::Unavailable, 500),
+            (ErrorKind::NotImplemented, 501),
             (ErrorKind::Failed, 500),
         ] {
             let error = ApiError::from(Error::new(kind, "why"));

@@ -1,4 +1,4 @@
-//! `/events`: what happens, as it happens.
+//! `/events`: what happened and what happens.
 
 use crate::api::Call;
 use crate::error::{Answer, ApiError};
@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use engine::Event;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -41,8 +41,26 @@ pub fn stream(call: &Call) -> Answer {
         return Err(ApiError::invalid("`since` time cannot be after `until` time"));
     }
     let left = until.map(|until| (until - Utc::now()).to_std().unwrap_or_default());
-    let body = request::stream_body(lines(call.engine().subscribe(), filters, left));
+    let (known, coming) = call.engine().subscribe();
+    let past: Vec<Bytes> = past(&known, since, until)
+        .filter(|event| fits(&filters, event))
+        .filter_map(|event| request::json_line(&event_json(event)))
+        .collect();
+    let parts = stream::iter(past).chain(lines(coming, filters, left));
+    let body = request::stream_body(parts);
     Ok(request::of(StatusCode::OK, "application/json", body))
+}
+
+/// What a client wants to know of that has been, which is nothing unless it names a time.
+fn past(
+    known: &[Event],
+    since: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+) -> impl Iterator<Item = &Event> {
+    let asked = since.is_some() || until.is_some();
+    known.iter().filter(move |event| {
+        asked && since.is_none_or(|since| event.at >= since) && until.is_none_or(|until| event.at <= until)
+    })
 }
 
 fn lines(
@@ -71,7 +89,7 @@ fn lines(
 
 fn fits(filters: &Filters, event: &Event) -> bool {
     let attribute = |name: &str| event.attributes.get(name).map_or("", String::as_str);
-    let named = |kind: &'static str| {
+    let named = |kind: &str| {
         filters.any(kind, |value| {
             event.kind == kind
                 && !value.is_empty()
@@ -79,7 +97,7 @@ fn fits(filters: &Filters, event: &Event) -> bool {
         })
     };
     let image = |value: &str| {
-        let of = match event.kind {
+        let of = match &*event.kind {
             "image" => attribute("name"),
             _ => attribute("image"),
         };
@@ -93,13 +111,13 @@ fn fits(filters: &Filters, event: &Event) -> bool {
     filters.any("type", |value| value == event.kind)
         && filters.any("event", |value| value == event.action || value == action)
         && filters.any("scope", |value| value == "local")
-        && named("container")
+        && ["container", "daemon", "network", "volume"]
+            .iter()
+            .all(|kind| named(kind))
         && filters.any("image", image)
-        && [
-            "config", "daemon", "network", "node", "plugin", "secret", "service", "volume",
-        ]
-        .iter()
-        .all(|kind| !filters.has(kind))
+        && ["config", "node", "plugin", "secret", "service"]
+            .iter()
+            .all(|kind| !filters.has(kind))
         && filters.labels(&event.attributes)
 }
 
@@ -110,8 +128,10 @@ fn nanos(at: DateTime<Utc>) -> i64 {
 fn event_json(event: &Event) -> Value {
     let mut value = json!({});
     // The old form, which docker still sends for containers and images.
-    value["status"] = json!(event.action);
-    value["id"] = json!(event.id);
+    if event.kind == "container" || event.kind == "image" {
+        value["status"] = json!(event.action);
+        value["id"] = json!(event.id);
+    }
     if let Some(image) = event
         .attributes
         .get("image")
@@ -131,12 +151,11 @@ fn event_json(event: &Event) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::StreamExt;
 
     fn event(kind: &'static str, action: &str) -> Event {
         let attributes = [("name", "web"), ("image", "nginx:1"), ("tier", "front")];
         Event {
-            kind,
+            kind: kind.into(),
             action: action.to_owned(),
             id: "abc123".to_owned(),
             attributes: attributes
@@ -192,6 +211,27 @@ mod tests {
         assert_eq!(line["from"], "nginx:1");
         assert_eq!(line["Actor"]["Attributes"]["tier"], "front");
         assert_eq!(line["timeNano"], 5_000_000_007_i64);
+    }
+
+    #[test]
+    fn the_past_is_told_to_who_names_a_time() {
+        let known = [event("image", "pull")];
+        let at = |seconds| Some(DateTime::from_timestamp(seconds, 0).unwrap());
+        let told = |since, until| past(&known, since, until).count();
+        assert_eq!(told(None, None), 0);
+        assert_eq!(told(at(5), None), 1);
+        assert_eq!(told(at(6), None), 0);
+        assert_eq!(told(None, at(6)), 1);
+        assert_eq!(told(at(1), at(5)), 0);
+    }
+
+    #[test]
+    fn other_kinds_have_the_new_form_only() {
+        let line = event_json(&event("daemon", "reload"));
+        assert_eq!((&line["Type"], &line["status"]), (&json!("daemon"), &Value::Null));
+        let filters = Filters::parse(r#"{"daemon":["abc"]}"#, FILTERS).unwrap();
+        assert!(fits(&filters, &event("daemon", "reload")));
+        assert!(!fits(&filters, &event("container", "start")));
     }
 
     #[tokio::test]

@@ -79,6 +79,38 @@ pub fn listen(path: &Path, group: Option<u32>) -> anyhow::Result<std::os::unix::
     bind().with_context(|| format!("cannot listen on {}", path.display()))
 }
 
+/// The socket that systemd listens on for us, if it does.
+pub fn inherited() -> anyhow::Result<Option<std::os::unix::net::UnixListener>> {
+    let mut sockets = listenfd::ListenFd::from_env();
+    ensure!(
+        sockets.len() <= 1,
+        "systemd gave {} sockets: hyperd takes one",
+        sockets.len()
+    );
+    match sockets.len() {
+        0 => Ok(None),
+        _ => sockets
+            .take_unix_listener(0)
+            .context("what systemd gave is no unix socket that listens"),
+    }
+}
+
+/// Makes such a socket ready for us, and lets the group have it.
+pub fn adopt(
+    socket: std::os::unix::net::UnixListener,
+    group: Option<u32>,
+) -> anyhow::Result<std::os::unix::net::UnixListener> {
+    socket
+        .set_nonblocking(true)
+        .context("cannot use the socket that systemd gave")?;
+    let address = socket.local_addr().context("cannot tell where systemd listens")?;
+    if let (Some(group), Some(path)) = (group, address.as_pathname()) {
+        std::os::unix::fs::chown(path, None, Some(group))
+            .with_context(|| format!("cannot give {} to its group", path.display()))?;
+    }
+    Ok(socket)
+}
+
 /// The number of a group, from the text of /etc/group.
 pub fn group_id(name: &str, groups: &str) -> Option<u32> {
     groups.lines().find_map(|line| {

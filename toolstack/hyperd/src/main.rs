@@ -3,8 +3,10 @@
 //! ```text
 //!   main        flags, config, log, signals
 //!   server      the socket and its connections                       (server.rs, listener.rs)
+//!   service     systemd: readiness, watchdog, reload                 (service.rs, reload.rs)
 //!   api         one request: version, route, handler, error          (api.rs, router.rs, error.rs)
 //!   containers  images  system  events  networks                     (handlers by family)
+//!   doctor      whether this host can run containers                 (doctor/)
 //!   request     bodies, query, filters, times of requests            (request.rs, query.rs, filters.rs)
 //!   hijack      a connection that became a stream, and its frames    (hijack.rs, frames.rs)
 //! ```
@@ -15,6 +17,7 @@
 mod api;
 mod config;
 mod containers;
+mod doctor;
 mod error;
 mod events;
 mod extension;
@@ -26,9 +29,11 @@ mod listener;
 mod networks;
 mod pattern;
 mod query;
+mod reload;
 mod request;
 mod router;
 mod server;
+mod service;
 mod system;
 mod text;
 
@@ -52,6 +57,15 @@ struct Flags {
     /// Say whether the config is right, and end
     #[arg(long)]
     check_config: bool,
+    /// Take hyperd's bridges and rules from this host, and end: hyperd must not run, and is not to run again
+    #[arg(long)]
+    remove_network: bool,
+    /// Check whether this host can run containers, and end: with 1 if it cannot
+    #[arg(long)]
+    doctor: bool,
+    /// Format of what --doctor says: 'text' or 'json'
+    #[arg(long, value_name = "STRING", default_value = "text", value_parser = ["text", "json"], requires = "doctor")]
+    format: String,
     /// Listen here instead of where the config says
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -60,9 +74,34 @@ struct Flags {
     debug: bool,
 }
 
+impl Flags {
+    /// The config with what stands on the command line over it.
+    fn read(&self) -> anyhow::Result<Config> {
+        let mut config = match &self.config {
+            Some(file) => Config::read(file)?,
+            None => Config::read_if_there(Path::new(DEFAULT_CONFIG))?,
+        };
+        if let Some(socket) = &self.socket {
+            config.socket.clone_from(socket);
+        }
+        if self.debug {
+            config.log_level = config::LogLevel::Debug;
+        }
+        config.check()?;
+        Ok(config)
+    }
+}
+
 fn main() -> ExitCode {
-    match run(Flags::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let flags = Flags::parse();
+    let result = if flags.doctor {
+        examine(&flags)
+    } else {
+        run(flags).map(|()| true)
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("hyperd: {error:#}");
             ExitCode::FAILURE
@@ -70,18 +109,19 @@ fn main() -> ExitCode {
     }
 }
 
+/// `false`: containers cannot run here.
+fn examine(flags: &Flags) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let findings = runtime.block_on(doctor::findings(flags.read()));
+    match flags.format.as_str() {
+        "json" => println!("{}", serde_json::to_string(&findings)?),
+        _ => print!("{}", doctor::render(&findings)),
+    }
+    Ok(doctor::is_healthy(&findings))
+}
+
 fn run(flags: Flags) -> anyhow::Result<()> {
-    let mut config = match &flags.config {
-        Some(file) => Config::read(file)?,
-        None => Config::read_if_there(Path::new(DEFAULT_CONFIG))?,
-    };
-    if let Some(socket) = flags.socket {
-        config.socket = socket;
-    }
-    if flags.debug {
-        config.log_level = config::LogLevel::Debug;
-    }
-    config.check()?;
+    let config = flags.read()?;
     if flags.check_config {
         println!("the config is right");
         return Ok(());
@@ -91,10 +131,24 @@ fn run(flags: Flags) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let result = runtime.block_on(server::run(config));
+    if flags.remove_network {
+        return runtime.block_on(remove_network(&config));
+    }
+    let result = runtime.block_on(server::run(config, Box::new(move || flags.read())));
     // Clients may hold streams open for ever: what they wait for goes on in the guests.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
+}
+
+async fn remove_network(config: &Config) -> anyhow::Result<()> {
+    // Not under a daemon that relies on it.
+    let _lock = listener::lock(&config.state_dir.join("hyperd.lock"))?;
+    let errors = engine::network::remove_all().await;
+    for error in &errors {
+        eprintln!("hyperd: {error}");
+    }
+    anyhow::ensure!(errors.is_empty(), "something of the network is left");
+    Ok(())
 }
 
 /// Messages go to stderr, which systemd gives to the journal with times of its own.

@@ -18,6 +18,7 @@ pub enum Route {
     ContainerCreate,
     ContainerList,
     ContainerPrune,
+    Commit,
     Container(ContainerRoute, String),
     ExecStart(String),
     ExecResize(String),
@@ -31,9 +32,15 @@ pub enum Route {
     ImageVerify,
     Image(ImageRoute, String),
     NetworkList,
-    NetworkInspect(String),
+    NetworkCreate,
+    NetworkPrune,
+    Network(NetworkRoute, String),
     VolumeList,
     VolumeInspect(String),
+    FloatingList,
+    FloatingAllocate,
+    Floating(FloatingRoute, String),
+    Link(String),
     Plan(String),
     Console(String),
     /// Docker has it; what it is called.
@@ -56,7 +63,15 @@ pub enum ContainerRoute {
     Attach,
     Resize,
     Logs,
+    Top,
+    Stats,
+    Update,
     ExecCreate,
+    PathStat,
+    Archive,
+    Extract,
+    Changes,
+    Export,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +82,22 @@ pub enum ImageRoute {
     Tag,
     Push,
     Remove,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkRoute {
+    Inspect,
+    Remove,
+    Connect,
+    Disconnect,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FloatingRoute {
+    Associate,
+    Disassociate,
+    Name,
+    Release,
 }
 
 /// The minor version a path asks for, and the rest of it.
@@ -114,7 +145,10 @@ pub fn route(method: &Method, path: &str) -> Route {
         ["containers", rest @ ..] => container(method, rest),
         ["exec", rest @ ..] => exec(method, rest),
         ["images", rest @ ..] => image(method, rest),
+        ["networks", rest @ ..] => network(method, rest),
+        ["hyper", "v1", "fips", rest @ ..] => floating(method, rest),
         ["hyper", "v1", "images", "verify"] if method == Method::POST => Route::ImageVerify,
+        ["hyper", "v1", "containers", id, "links"] if method == Method::POST => Route::Link((*id).to_owned()),
         ["hyper", "v1", "containers", id, "plan"] if method == Method::GET => Route::Plan((*id).to_owned()),
         ["hyper", "v1", "containers", id, "console"] if method == Method::GET => {
             Route::Console((*id).to_owned())
@@ -145,14 +179,14 @@ fn container(method: &Method, rest: &[&str]) -> Route {
         ("POST", [id, "attach"]) => of(To::Attach, id),
         ("POST", [id, "resize"]) => of(To::Resize, id),
         ("POST", [id, "exec"]) => of(To::ExecCreate, id),
-        ("GET", [_, "top"]) => Route::Unsupported("listing the processes of a container"),
-        ("GET", [_, "stats"]) => Route::Unsupported("reading the statistics of a container"),
-        ("GET", [_, "changes"]) => Route::Unsupported("listing the changes of a container's files"),
-        ("GET", [_, "export"]) => Route::Unsupported("exporting a container's files"),
-        ("POST", [_, "update"]) => Route::Unsupported("changing the limits of a container"),
-        ("HEAD" | "GET" | "PUT", [_, "archive"]) => {
-            Route::Unsupported("copying files from and to a container")
-        }
+        ("GET", [id, "top"]) => of(To::Top, id),
+        ("GET", [id, "stats"]) => of(To::Stats, id),
+        ("POST", [id, "update"]) => of(To::Update, id),
+        ("GET", [id, "changes"]) => of(To::Changes, id),
+        ("GET", [id, "export"]) => of(To::Export, id),
+        ("HEAD", [id, "archive"]) => of(To::PathStat, id),
+        ("GET", [id, "archive"]) => of(To::Archive, id),
+        ("PUT", [id, "archive"]) => of(To::Extract, id),
         (_, [_, "checkpoints", ..]) => Route::Unsupported("checkpointing a container"),
         _ => Route::Unknown,
     }
@@ -190,6 +224,35 @@ fn image(method: &Method, rest: &[&str]) -> Route {
     }
 }
 
+fn network(method: &Method, rest: &[&str]) -> Route {
+    use NetworkRoute as To;
+    let of = |to, name: &&str| Route::Network(to, (*name).to_owned());
+    match (method.as_str(), rest) {
+        ("GET", []) => Route::NetworkList,
+        ("POST", ["create"]) => Route::NetworkCreate,
+        ("POST", ["prune"]) => Route::NetworkPrune,
+        ("GET", [name]) => of(To::Inspect, name),
+        ("DELETE", [name]) => of(To::Remove, name),
+        ("POST", [name, "connect"]) => of(To::Connect, name),
+        ("POST", [name, "disconnect"]) => of(To::Disconnect, name),
+        _ => Route::Unknown,
+    }
+}
+
+fn floating(method: &Method, rest: &[&str]) -> Route {
+    use FloatingRoute as To;
+    let of = |to, fip: &&str| Route::Floating(to, (*fip).to_owned());
+    match (method.as_str(), rest) {
+        ("GET", []) => Route::FloatingList,
+        ("POST", ["allocate"]) => Route::FloatingAllocate,
+        ("DELETE", [fip]) => of(To::Release, fip),
+        ("POST", [fip, "associate"]) => of(To::Associate, fip),
+        ("POST", [fip, "disassociate"]) => of(To::Disassociate, fip),
+        ("POST", [fip, "name"]) => of(To::Name, fip),
+        _ => Route::Unknown,
+    }
+}
+
 fn system(method: &Method, path: &[&str]) -> Route {
     match (method.as_str(), path) {
         ("GET" | "HEAD", ["_ping"]) => Route::Ping,
@@ -197,8 +260,6 @@ fn system(method: &Method, path: &[&str]) -> Route {
         ("GET", ["info"]) => Route::Info,
         ("GET", ["events"]) => Route::Events,
         ("GET", ["system", "df"]) => Route::DiskUsage,
-        ("GET", ["networks"]) => Route::NetworkList,
-        ("GET", ["networks", name]) => Route::NetworkInspect((*name).to_owned()),
         ("GET", ["volumes"]) => Route::VolumeList,
         ("GET", ["volumes", name]) => Route::VolumeInspect((*name).to_owned()),
         // buildx takes "not found" for "no BuildKit here" and looks elsewhere.
@@ -206,8 +267,7 @@ fn system(method: &Method, path: &[&str]) -> Route {
         ("POST", ["auth"]) => Route::Auth,
         ("POST", ["build"]) => Route::Unsupported("building images"),
         ("POST", ["build", ..]) => Route::Unsupported("building images"),
-        ("POST", ["commit"]) => Route::Unsupported("making an image of a container"),
-        (_, ["networks", ..]) => Route::Unsupported("managing networks"),
+        ("POST", ["commit"]) => Route::Commit,
         (_, ["volumes", ..]) => Route::Unsupported("managing volumes"),
         (_, ["plugins", ..]) => Route::Unsupported("managing plugins"),
         (

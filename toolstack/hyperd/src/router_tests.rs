@@ -71,7 +71,7 @@ fn everything_else() {
     );
     assert_eq!(route(&Method::HEAD, "/_ping"), Route::Ping);
     assert_eq!(post("/build"), Route::Unsupported("building images"));
-    assert_eq!(post("/networks/create"), Route::Unsupported("managing networks"));
+    assert_eq!(post("/networks/create"), Route::NetworkCreate);
     for unknown in [
         "/",
         "/grpc",

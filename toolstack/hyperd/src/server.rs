@@ -2,7 +2,8 @@
 
 use crate::api::{self, App};
 use crate::config::Config;
-use crate::{listener, system};
+use crate::reload::{Reader, reload};
+use crate::{listener, service, system};
 use anyhow::Context;
 use engine::Engine;
 use hyper::server::conn::http1;
@@ -15,17 +16,25 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How long the end waits for the engine to let go.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What is being asked when the daemon ends is answered, unless it is a stream, which has no end.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
 /// Out of file descriptors, the next attempt would fail at once, too.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, read: Reader) -> anyhow::Result<()> {
+    // Before anything else opens a descriptor: those of systemd have their numbers.
+    let inherited = listener::inherited()?;
     // From the first moment on: a signal during a long start ends it, too.
     let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot wait for SIGHUP")?;
 
     let folder = config.socket.parent().unwrap_or(Path::new("/"));
     listener::make_folder(folder, 0o755)?;
@@ -41,25 +50,41 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let app = Arc::new(App {
         id: system::daemon_id(&config.state_dir)?,
-        insecure_registries: config.insecure_registries.clone(),
-        mirrors: config.mirrors_of("docker.io"),
         engine,
     });
     let group = std::fs::read_to_string("/etc/group")
         .ok()
         .and_then(|groups| listener::group_id(&config.group, &groups));
-    let socket = UnixListener::from_std(listener::listen(&config.socket, group)?).context("cannot listen")?;
-    // Without systemd there is nobody to tell.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let activated = inherited.is_some();
+    let socket = match inherited {
+        Some(socket) => listener::adopt(socket, group)?,
+        None => listener::listen(&config.socket, group)?,
+    };
+    let socket = UnixListener::from_std(socket).context("cannot listen")?;
+    service::ready();
+    service::watchdog(&app);
     tracing::info!(socket = %config.socket.display(), version = env!("CARGO_PKG_VERSION"), "hyperd is ready");
 
+    let connections = Connections::default();
+    let reloads = async {
+        while hangup.recv().await.is_some() {
+            service::reloading();
+            reload(&app, &config, &read);
+            service::ready();
+        }
+    };
     tokio::select! {
-        () = accept(socket, &app) => {}
+        () = accept(socket, &app, &connections) => {}
+        () = reloads => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    let _ = std::fs::remove_file(&config.socket);
+    service::stopping();
+    // One that systemd gave stays: who connects meanwhile is served by the next daemon.
+    if !activated {
+        let _ = std::fs::remove_file(&config.socket);
+    }
+    connections.end().await;
     if tokio::time::timeout(CLOSE_TIMEOUT, app.engine.close())
         .await
         .is_err()
@@ -70,14 +95,31 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn accept(socket: UnixListener, app: &Arc<App>) {
+/// Connections, which are let finish what they are at.
+#[derive(Clone, Default)]
+struct Connections {
+    tracker: TaskTracker,
+    ending: CancellationToken,
+}
+
+impl Connections {
+    /// No more requests on them; those that are answered soon still are.
+    async fn end(&self) {
+        self.ending.cancel();
+        self.tracker.close();
+        let _ = tokio::time::timeout(LAST_ANSWERS, self.tracker.wait()).await;
+    }
+}
+
+async fn accept(socket: UnixListener, app: &Arc<App>, connections: &Connections) {
     let ended = Arc::new(Notify::new());
     loop {
         match socket.accept().await {
             Ok((connection, _)) => {
                 let (app, ended) = (Arc::clone(app), Arc::clone(&ended));
-                tokio::spawn(async move {
-                    serve(connection, app).await;
+                let ending = connections.ending.clone();
+                connections.tracker.spawn(async move {
+                    serve(connection, app, ending).await;
                     ended.notify_one();
                 });
             }
@@ -90,15 +132,22 @@ async fn accept(socket: UnixListener, app: &Arc<App>) {
     }
 }
 
-async fn serve(connection: UnixStream, app: Arc<App>) {
+async fn serve(connection: UnixStream, app: Arc<App>, ending: CancellationToken) {
     let service = service_fn(move |request| {
         let app = Arc::clone(&app);
         async move { Ok::<_, Infallible>(api::handle(app, request).await) }
     });
-    let result = http1::Builder::new()
+    let connection = http1::Builder::new()
         .serve_connection(TokioIo::new(connection), service)
-        .with_upgrades()
-        .await;
+        .with_upgrades();
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = ending.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     if let Err(error) = result {
         // Clients leave streams like this all the time.
         tracing::debug!(%error, "a connection ended");

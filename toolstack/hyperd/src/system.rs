@@ -50,6 +50,10 @@ pub fn ping() -> Response<Body> {
     response
 }
 
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 fn kernel_version() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
@@ -100,19 +104,27 @@ struct Host {
     os_version: String,
     insecure_registries: Vec<String>,
     mirrors: Vec<String>,
+    log_driver: String,
 }
 
 pub async fn info(call: &Call) -> Answer {
     let summary = call.engine().summary().await?;
+    let settings = call.engine().settings();
+    let mirrors = settings
+        .registries
+        .mirrors
+        .get("docker.io")
+        .map(|mirrors| mirrors.iter());
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let host = Host {
         id: call.app.id.clone(),
-        name: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        name: host_name(),
         kernel: kernel_version(),
         operating_system: os_release(&release, "PRETTY_NAME").unwrap_or_else(|| "Linux".to_owned()),
         os_version: os_release(&release, "VERSION_ID").unwrap_or_default(),
-        insecure_registries: call.app.insecure_registries.clone(),
-        mirrors: call.app.mirrors.clone(),
+        insecure_registries: settings.registries.insecure.clone(),
+        mirrors: mirrors.into_iter().flatten().map(ToString::to_string).collect(),
+        log_driver: settings.log.driver().to_owned(),
     };
     Ok(request::ok_json(&info_json(&summary, &host)))
 }
@@ -154,12 +166,12 @@ fn info_json(summary: &HostSummary, host: &Host) -> Value {
             ["Guest types", types.join(", ")],
             ["Free memory", crate::text::size(summary.memory.free_bytes)],
         ],
-        "Plugins": { "Volume": [], "Network": ["null"], "Authorization": null, "Log": ["json-file"] },
+        "Plugins": { "Volume": [], "Network": ["null"], "Authorization": null, "Log": engine::LOG_DRIVERS },
         "MemoryLimit": true, "SwapLimit": false, "CpuCfsPeriod": false, "CpuCfsQuota": false, "CPUShares": false,
         "CPUSet": false, "PidsLimit": false, "IPv4Forwarding": false, "OomKillDisable": false,
         "Debug": false, "NFd": 0, "NGoroutines": 0, "NEventsListener": 0,
         "SystemTime": crate::text::moment(Utc::now()),
-        "LoggingDriver": "json-file", "CgroupDriver": "none", "CgroupVersion": "2",
+        "LoggingDriver": host.log_driver, "CgroupDriver": "none", "CgroupVersion": "2",
         "KernelVersion": host.kernel, "OperatingSystem": host.operating_system, "OSVersion": host.os_version,
         "OSType": "linux", "Architecture": "x86_64",
         "IndexServerAddress": "https://index.docker.io/v1/",
@@ -287,6 +299,7 @@ mod tests {
             os_version: "13".to_owned(),
             insecure_registries: vec!["registry:5000".to_owned()],
             mirrors: vec!["https://mirror/".to_owned()],
+            log_driver: "journald".to_owned(),
         };
         let info = info_json(&summary(), &host);
         assert_eq!(info["Containers"], 6);

@@ -84,6 +84,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
             .map(|bridge| Nic {
                 mac: [0, 0x16, 0x3e, 0, 0, 1],
                 bridge: bridge.clone(),
+                mtu: None,
             })
             .collect();
         let name = format!("create-{}", &uuid.to_string()[..8]);

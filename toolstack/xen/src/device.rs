@@ -25,10 +25,13 @@ pub struct Nic {
     pub mac: [u8; 6],
     /// The bridge of dom0 that it joins.
     pub bridge: String,
+    /// Bytes; netback's default when absent.
+    pub mtu: Option<u32>,
 }
 
 /// xenbus states, xen/io/xenbus.h.
 pub const INITIALISING: &str = "1";
+pub const CONNECTED: &str = "4";
 pub const CLOSING: &str = "5";
 pub const CLOSED: &str = "6";
 

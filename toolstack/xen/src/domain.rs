@@ -4,7 +4,7 @@ use crate::calls::{Build, Built, CallError, Create};
 use crate::device::{Disk, Nic, Nodes};
 use crate::store::{Access, Store, StoreError};
 use crate::vif::{self, VifError};
-use crate::{DomId, Host, acpi};
+use crate::{DomId, Host, acpi, console};
 use std::ffi::CString;
 use std::fmt;
 use std::io;
@@ -64,6 +64,11 @@ impl Kernel {
         })
     }
 }
+
+/// How long a guest is asked to let go of a device before it is taken.
+const LET_GO: Duration = Duration::from_secs(5);
+/// What netback takes at most to end an interface, by itself, on a busy host.
+const NETBACK_ENDS: Duration = Duration::from_secs(60);
 
 /// Everything a guest is.
 #[derive(Debug, Clone)]
@@ -278,6 +283,17 @@ impl Domain {
         self.host.call(move |calls| calls.pause(domid)).await
     }
 
+    /// Its processors stand still, as [`Domain::pause`] makes them.
+    pub async fn is_paused(&self) -> Result<bool, CallError> {
+        let listed = self.host.listed(self.domid).await?;
+        Ok(listed.is_some_and(|listed| listed.paused))
+    }
+
+    /// The last it has written to its console. xenconsoled has taken it already, but the ring still has it.
+    pub fn console(&self) -> io::Result<Vec<u8>> {
+        console::output(&self.host.grants, self.domid)
+    }
+
     pub async fn state(&self) -> Result<DomainState, CallError> {
         Ok(match self.host.listed(self.domid).await? {
             Some(listed) if listed.uuid != *self.uuid.as_bytes() || listed.dying => DomainState::Gone,
@@ -286,12 +302,6 @@ impl Domain {
                 .map_or(DomainState::Alive, |reason| DomainState::Down { reason }),
             None => DomainState::Gone,
         })
-    }
-
-    /// Processor time it has used, and its memory in bytes.
-    pub async fn usage(&self) -> Result<Option<(Duration, u64)>, CallError> {
-        let listed = self.host.listed(self.domid).await?;
-        Ok(listed.map(|listed| (Duration::from_nanos(listed.cpu_time_ns), listed.memory_bytes)))
     }
 
     /// Writes the guest's part of xenstore and connects its backends.
@@ -349,6 +359,41 @@ impl Domain {
         Ok(())
     }
 
+    /// Gives it one more network interface; it is there once the guest has connected it.
+    pub async fn plug_nic(&self, number: u32, nic: &Nic) -> Result<(), DomainError> {
+        let store = self.host.store();
+        let nodes = nic.nodes(self.domid, number as usize);
+        store.grant(nodes.granted).await?;
+        store.write_all(&nodes.entries).await?;
+        vif::connect(store, self.domid, number as usize, nic, &nodes.backend).await?;
+        Ok(vif::connected(store, &nodes.backend).await?)
+    }
+
+    /// Takes a network interface away: the guest is asked to let go, and has to after some time.
+    pub async fn unplug_nic(&self, number: u32) -> Vec<DomainError> {
+        let store = self.host.store();
+        let backend = format!("/local/domain/0/backend/vif/{}/{number}", self.domid);
+        let mut errors = Vec::new();
+        match tokio::time::timeout(LET_GO, vif::let_go(store, &backend)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => errors.push(error.into()),
+            Err(_) => tracing::warn!(
+                domid = self.domid,
+                number,
+                "the guest does not let go of an interface"
+            ),
+        }
+        for path in [
+            backend,
+            format!("/local/domain/{}/device/vif/{number}", self.domid),
+        ] {
+            errors.extend(store.remove(&path).await.err().map(DomainError::Store));
+        }
+        let name = vif::name(self.domid, number);
+        errors.extend(interfaces_gone(|other| other == name).await);
+        errors
+    }
+
     /// Ends the domain and removes all of it. Goes on after an error and gives all of them.
     pub async fn destroy(&self) -> Vec<DomainError> {
         let mut errors = Vec::new();
@@ -368,8 +413,18 @@ impl Domain {
                 .into_iter()
                 .map(DomainError::Store),
         );
+        let prefix = vif::name_prefix(domid);
+        errors.extend(interfaces_gone(|name| name.starts_with(&prefix)).await);
         self.disks.lock().unwrap_or_else(PoisonError::into_inner).clear();
         errors
+    }
+}
+
+/// Netback lets go by itself once its nodes are gone, unless something is wrong with it.
+async fn interfaces_gone(is_it: impl Fn(&str) -> bool) -> Option<DomainError> {
+    match tokio::time::timeout(NETBACK_ENDS, vif::gone(is_it)).await {
+        Ok(gone) => gone.err().map(DomainError::from),
+        Err(_) => Some(VifError::Left.into()),
     }
 }
 

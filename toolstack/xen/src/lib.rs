@@ -7,6 +7,7 @@
 mod acpi;
 mod block_device;
 mod calls;
+mod console;
 mod device;
 mod domain;
 mod event_channel;
@@ -16,6 +17,7 @@ mod linear_device;
 mod link;
 mod loop_device;
 mod store;
+mod usage;
 mod vif;
 
 pub use block_device::BlockDevice;
@@ -25,7 +27,9 @@ pub use host::{Host, HostError, HostInfo, MemoryInfo};
 pub use linear_device::{LinearDevice, LinearError, release_all};
 pub use link::{Link, LinkError, LinkMemory};
 pub use loop_device::{LoopDevice, LoopError};
-pub use store::{Store, StoreError, Watch};
+pub use store::{Store, StoreChange, StoreError, Watch};
+pub use usage::{DiskUsage, DomainUsage, NicUsage};
+pub use vif::name as vif_name;
 
 /// Number of a domain. 0 is dom0.
 pub type DomId = u32;

@@ -174,6 +174,19 @@ impl Store {
         .await
     }
 
+    /// Several changes as one, for whoever watches: begun anew while others come between.
+    pub async fn commit(&self, changes: Vec<StoreChange>) -> Result<(), StoreError> {
+        self.count(2);
+        self.blocking(move |library| {
+            loop {
+                if library.transact(&changes)? {
+                    return Ok(());
+                }
+            }
+        })
+        .await
+    }
+
     /// Tells xenstored about a domain and its ring.
     pub(crate) async fn introduce(&self, domid: DomId, frame: u64, port: u32) -> Result<(), StoreError> {
         self.count(1);
@@ -194,6 +207,19 @@ impl Store {
             .await
             .unwrap_or_else(|error| Err(StoreError::Connect(io::Error::other(error))))
     }
+}
+
+/// A change of one node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreChange {
+    Write {
+        path: String,
+        value: String,
+    },
+    /// With all below it; one that is not there is no error.
+    Remove {
+        path: String,
+    },
 }
 
 /// Changes of one node. Several changes may be told as one.
@@ -267,6 +293,63 @@ impl Library {
         }
     }
 
+    /// `false`: somebody else changed what this depends on.
+    fn transact(&mut self, changes: &[StoreChange]) -> Result<bool, StoreError> {
+        // SAFETY: the handle is open.
+        let transaction = unsafe { self.functions.xs_transaction_start(self.handle) };
+        if transaction == 0 {
+            let error = io::Error::last_os_error();
+            return Err(StoreError::at("change", "in a transaction")(error));
+        }
+        let made = changes
+            .iter()
+            .try_for_each(|change| self.change(transaction, change));
+        // SAFETY: the transaction is open, and ends here.
+        let ended = unsafe {
+            self.functions
+                .xs_transaction_end(self.handle, transaction, made.is_err())
+        };
+        made?;
+        match ended {
+            true => Ok(true),
+            false => match io::Error::last_os_error() {
+                error if error.raw_os_error() == Some(libc::EAGAIN) => Ok(false),
+                error => Err(StoreError::at("change", "in a transaction")(error)),
+            },
+        }
+    }
+
+    fn change(&mut self, transaction: u32, change: &StoreChange) -> Result<(), StoreError> {
+        let text = |text: &str| CString::new(text).map_err(io::Error::from);
+        match change {
+            StoreChange::Write { path, value } => {
+                let at = text(path).map_err(StoreError::at("write", path))?;
+                // SAFETY: path and value outlive the call, and the value has so many bytes.
+                let done = unsafe {
+                    self.functions.xs_write(
+                        self.handle,
+                        transaction,
+                        at.as_ptr(),
+                        value.as_ptr().cast(),
+                        value.len() as u32,
+                    )
+                };
+                done_or_error(done).map_err(StoreError::at("write", path))
+            }
+            StoreChange::Remove { path } => {
+                let at = text(path).map_err(StoreError::at("remove", path))?;
+                // SAFETY: the path outlives the call.
+                let done = unsafe { self.functions.xs_rm(self.handle, transaction, at.as_ptr()) };
+                match done_or_error(done) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        Err(StoreError::at("remove", path)(error))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
     fn introduce(&mut self, domid: DomId, frame: u64, port: u32) -> io::Result<()> {
         // SAFETY: plain numbers.
         let done = unsafe {
@@ -278,6 +361,14 @@ impl Library {
         } else {
             Err(io::Error::last_os_error())
         }
+    }
+}
+
+fn done_or_error(done: bool) -> io::Result<()> {
+    if done {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 

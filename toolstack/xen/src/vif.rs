@@ -1,10 +1,12 @@
 //! dom0's end of a guest's network interface: joins its bridge, then netback is told.
 
 use crate::DomId;
-use crate::device::{CLOSED, CLOSING, Nic};
+use crate::device::{CLOSED, CLOSING, CONNECTED, Nic};
 use crate::store::{Store, StoreError};
 use futures_util::{StreamExt, TryStreamExt};
-use rtnetlink::{Handle, LinkUnspec, MulticastGroup};
+use rtnetlink::packet_route::link::InfoBridgePort;
+use rtnetlink::packet_route::neighbour::NeighbourState;
+use rtnetlink::{Handle, LinkBridgePort, LinkUnspec, MulticastGroup};
 
 #[derive(Debug, thiserror::Error)]
 pub enum VifError {
@@ -26,6 +28,8 @@ pub enum VifError {
     NoBridge(String),
     #[error("netback did not make {0}: see dom0's kernel log")]
     Refused(String),
+    #[error("netback does not let go of an interface: see dom0's kernel log")]
+    Left,
     #[error("cannot add {name} to the bridge {bridge}")]
     Join {
         name: String,
@@ -33,6 +37,16 @@ pub enum VifError {
         #[source]
         source: rtnetlink::Error,
     },
+}
+
+/// What netback calls dom0's end of a guest's interface.
+pub fn name(domid: DomId, number: u32) -> String {
+    format!("{}{number}", name_prefix(domid))
+}
+
+/// What the names of all of a guest's begin with.
+pub fn name_prefix(domid: DomId) -> String {
+    format!("vif{domid}.")
 }
 
 /// Number of an interface, `None` when there is none of this name.
@@ -48,6 +62,34 @@ async fn find(netlink: &Handle, name: &str) -> Result<Option<u32>, VifError> {
     }
 }
 
+/// Makes the interface a port that is known to have the guest's address and learns no other, whatever the guest sends:
+/// of frames to the link's own groups the bridge would learn before any rule sees them.
+async fn join(netlink: &Handle, vif: u32, bridge: u32, nic: &Nic) -> Result<(), rtnetlink::Error> {
+    // Down, or it could learn between joining and being told not to.
+    let mut joined = LinkUnspec::new_with_index(vif).controller(bridge);
+    if let Some(mtu) = nic.mtu {
+        joined = joined.mtu(mtu);
+    }
+    netlink.link().set(joined.build()).execute().await?;
+    let port = LinkBridgePort::new(vif)
+        .append_info_data(InfoBridgePort::Learning(false))
+        .append_info_data(InfoBridgePort::UnicastFlood(false));
+    netlink.link().set_port(port.build()).execute().await?;
+    // Not permanent, which in a bridge means its own.
+    netlink
+        .neighbours()
+        .add_bridge(vif, &nic.mac)
+        .state(NeighbourState::Noarp)
+        .replace()
+        .execute()
+        .await?;
+    netlink
+        .link()
+        .set(LinkUnspec::new_with_index(vif).up().build())
+        .execute()
+        .await
+}
+
 /// Connects the interface once netback has made it: that is after its state says so, so netlink tells.
 pub async fn connect(
     store: &Store,
@@ -61,7 +103,7 @@ pub async fn connect(
     let (connection, netlink, mut links) =
         rtnetlink::new_multicast_connection(&[MulticastGroup::Link]).map_err(VifError::Open)?;
     let connection = tokio::spawn(connection);
-    let name = format!("vif{domid}.{number}");
+    let name = self::name(domid, number as u32);
     let joined = async {
         let bridge = find(&netlink, &nic.bridge)
             .await?
@@ -84,11 +126,7 @@ pub async fn connect(
                 }
             }
         };
-        let up = LinkUnspec::new_with_index(vif).controller(bridge).up().build();
-        netlink
-            .link()
-            .set(up)
-            .execute()
+        join(&netlink, vif, bridge, nic)
             .await
             .map_err(|source| VifError::Join {
                 name: name.clone(),
@@ -102,4 +140,56 @@ pub async fn connect(
     Ok(store
         .write(&format!("{backend}/hotplug-status"), "connected")
         .await?)
+}
+
+/// Waits for a state of the backend.
+async fn wait_for(store: &Store, backend: &str, wanted: &str, never: &[&str]) -> Result<(), VifError> {
+    let path = format!("{backend}/state");
+    let mut states = store.watch(&path).await?;
+    while states.changed().await {
+        let state = store.read(&path).await?;
+        match state.as_deref() {
+            Some(state) if state == wanted => return Ok(()),
+            Some(state) if never.contains(&state) => return Err(VifError::Refused(backend.to_owned())),
+            _ => {}
+        }
+    }
+    Err(VifError::StoreGone)
+}
+
+/// Waits until both ends are connected.
+pub async fn connected(store: &Store, backend: &str) -> Result<(), VifError> {
+    wait_for(store, backend, CONNECTED, &[CLOSING, CLOSED]).await
+}
+
+/// Waits until dom0 has no such interface any more: until then another could not have its name.
+pub async fn gone(is_it: impl Fn(&str) -> bool) -> Result<(), VifError> {
+    let there = || {
+        let mut names = std::fs::read_dir("/sys/class/net")
+            .into_iter()
+            .flatten()
+            .flatten();
+        names.any(|entry| entry.file_name().to_str().is_some_and(&is_it))
+    };
+    if !there() {
+        return Ok(());
+    }
+    let (connection, _netlink, mut links) =
+        rtnetlink::new_multicast_connection(&[MulticastGroup::Link]).map_err(VifError::Open)?;
+    let connection = tokio::spawn(connection);
+    let mut alive = true;
+    while alive && there() {
+        alive = links.next().await.is_some();
+    }
+    connection.abort();
+    if alive { Ok(()) } else { Err(VifError::NetlinkGone) }
+}
+
+/// Asks both ends to let go, and waits until they have.
+pub async fn let_go(store: &Store, backend: &str) -> Result<(), VifError> {
+    let at = |key: &str, value: &str| (format!("{backend}/{key}"), value.to_owned());
+    store
+        .write_all(&[at("online", "0"), at("state", CLOSING)])
+        .await?;
+    wait_for(store, backend, CLOSED, &[]).await
 }

@@ -49,7 +49,7 @@ const STABLE: &[(&str, &str)] = &[
     ("Gnttab", "xengnttab_(open|close|map_domain_grant_refs|unmap)"),
     (
         "Store",
-        "xs_(open|close|introduce_domain|release_domain|set_permissions)",
+        "xs_(open|close|write|rm|introduce_domain|release_domain|set_permissions|transaction_start|transaction_end)",
     ),
 ];
 

@@ -68,6 +68,11 @@ pub const fn once(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
     }
 }
 
+/// What the environment says of how long a test is to be.
+pub fn number(name: &str) -> Option<u32> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
 impl Test {
     /// One for each type of guest, with its full name.
     fn cases(&self) -> Vec<(String, Guest)> {

@@ -1,6 +1,7 @@
 //! What the tests are written with.
 
 mod dom0;
+mod forwarded;
 mod harness;
 mod process;
 mod registry;
@@ -9,6 +10,7 @@ mod server;
 mod terminal;
 
 pub use dom0::{BUSYBOX, DEBIAN, Dom0};
-pub use harness::{Test, both, once, pv, run};
-pub use process::Ran;
+pub use forwarded::Forwarded;
+pub use harness::{Test, both, number, once, pv, run};
+pub use process::{Ran, Running};
 pub use registry::{LIES, Registry};

@@ -1,16 +1,17 @@
 //! New containers.
 
 use super::{Created, Engine, io_failed};
-use crate::container::{Command, Shared};
+use crate::container::{Commands, Shared};
 use crate::error::{Error, ErrorKind};
+use crate::network::split_link;
+use crate::records::Operation;
 use crate::spec::{Config, CreateRequest};
 use crate::state::{Container, State};
 use crate::task::Task;
-use crate::{disks, names, plan, records};
+use crate::{disks, fault, names, plan, records};
 use chrono::Utc;
 use std::fs;
 use std::sync::Arc;
-use tokio::sync::mpsc;
 
 impl Engine {
     pub async fn create(&self, name: Option<&str>, request: CreateRequest) -> Result<Created, Error> {
@@ -21,7 +22,16 @@ impl Engine {
         let _images = self.images_lock.lock().await;
         let image = self.cx.images.find(&request.image)?;
         let id = names::new_id();
-        let config = Config::merge(request, &image.config, &id[..12]);
+        let mut config = Config::merge(request, &image.config, &id[..12]);
+        self.cx.networks.settle(&mut config)?;
+        let of_networks = config.networks.values().flat_map(|endpoint| &endpoint.links);
+        for link in config.host.links.iter().chain(of_networks) {
+            let (target, _) = split_link(link);
+            self.shared(target)
+                .map_err(|error| Error::invalid(format!("could not get container for {target}: {error}")))?;
+        }
+        config.host.log = config.host.log.or(&self.cx.settings().log);
+        config.host.log.check()?;
         plan::check(&config, self.cx.hypervisor.info().cpus)?;
         if let Some(guest_type) = config.host.guest_type
             && !self.cx.hypervisor.info().guest_types.contains(&guest_type)
@@ -34,11 +44,11 @@ impl Engine {
         let id = shared.id.clone();
         if let Err(error) = self.make(&shared).await {
             self.cx.containers().remove(&id);
-            let _ = fs::remove_dir_all(shared.folder(&self.cx));
             return Err(error);
         }
         Task::spawn(Arc::clone(&shared), Arc::clone(&self.cx), commands);
         shared.tell(&self.cx, "create", &[]);
+        self.cx.publisher.told().await;
         Ok(Created {
             id,
             warnings: Vec::new(),
@@ -52,7 +62,7 @@ impl Engine {
         name: Option<&str>,
         image_id: String,
         config: Config,
-    ) -> Result<(Arc<Shared>, mpsc::UnboundedReceiver<Command>), Error> {
+    ) -> Result<(Arc<Shared>, Commands), Error> {
         let mut containers = self.cx.containers();
         let holder = |name: &str| {
             containers
@@ -79,8 +89,25 @@ impl Engine {
         Ok((shared, commands))
     }
 
-    /// Disk first, record last: a folder without a record is removed at the next start.
+    /// The record comes last, and with it the end of the operation: one that was cut off is undone.
     async fn make(&self, shared: &Arc<Shared>) -> Result<(), Error> {
+        let operation = self.cx.records.begin(&Operation::Create {
+            container: shared.id.clone(),
+        })?;
+        fault::point("create.begun");
+        let made = self.make_disk(shared).await.and_then(|()| {
+            fault::point("create.made");
+            shared.update_and(&self.cx, |_| {}, |on_disk| on_disk.finish(operation))
+        });
+        if made.is_err() {
+            let _ = fs::remove_dir_all(shared.folder(&self.cx));
+            // What cannot be written is undone once more at the next start.
+            let _ = self.cx.records.finish(operation);
+        }
+        made
+    }
+
+    async fn make_disk(&self, shared: &Shared) -> Result<(), Error> {
         let folder = shared.folder(&self.cx);
         let template = self.cx.template.clone();
         tokio::task::spawn_blocking(move || {
@@ -88,7 +115,6 @@ impl Engine {
             disks::clone(&template, &folder.join("disk.ext4"))
         })
         .await
-        .map_err(|error| Error::from_source(ErrorKind::Failed, "making the disk", &error))??;
-        shared.update(&self.cx, |_| {})
+        .map_err(|error| Error::from_source(ErrorKind::Failed, "making the disk", &error))?
     }
 }

@@ -1,39 +1,47 @@
 //! The facade: containers by name, execs, images.
 
 mod create;
+mod events;
 mod execs;
+mod floating;
+mod networks;
+mod observe;
 mod output;
 mod registries;
 mod types;
+mod update;
 
+pub use events::{Event, Events};
+pub use observe::Sample;
 pub use types::{
-    AttachOptions, Created, EngineConfig, Event, Exec, ExecSpec, HostSummary, Wait, WaitCondition, WaitResult,
+    AttachOptions, Created, EngineConfig, Exec, ExecSpec, HostSummary, Settings, Wait, WaitCondition,
+    WaitResult,
 };
+pub use update::Update;
 
 use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
-use crate::plan::Plan;
-use crate::records::Records;
+use crate::hypervisor::Hypervisor as _;
+use crate::network::Networks;
+use crate::published::{Publisher, ROOT};
+use crate::records::{Operation, Records};
 use crate::state::{Container, Status};
+use crate::unwritten::{self, Unwritten};
 use crate::xen_host::XenHost;
-use crate::{disks, names, records, restore};
+use crate::{disks, log, names, records, requests, restore};
 use images::{Credentials, Image, Name, Progress, Removed, Store, Verified};
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
-
-/// Events that a slow listener may be behind by.
-const EVENTS: usize = 1024;
 
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    cx: Arc<Context>,
+    pub(crate) cx: Arc<Context>,
     /// Held while an image is looked up for a new container, so that it is not removed meanwhile.
     images_lock: Arc<tokio::sync::Mutex<()>>,
 }
@@ -48,9 +56,13 @@ fn io_failed(what: &str) -> impl Fn(std::io::Error) -> Error + '_ {
     }
 }
 
+/// How many guests boot at the same time: enough that none of the host's processors has nothing to do.
+const BOOTS_PER_CPU: usize = 2;
+
 impl Engine {
     /// Opens Xen and the records, takes over guests that run, cleans up after those that do not.
     pub async fn open(config: EngineConfig) -> Result<Self, Error> {
+        config.settings.log.check()?;
         let state_dir = config.state_dir.clone();
         fs::create_dir_all(state_dir.join("containers"))
             .map_err(io_failed(&format!("cannot make {}", state_dir.display())))?;
@@ -64,21 +76,44 @@ impl Engine {
                     Error::from_source(ErrorKind::Failed, "making the disk template", &error)
                 })??
         };
+        let records = Records::open(&state_dir.join("hyper.db"))?;
+        let board = hypervisor.board();
+        // It is in xenstore as long as that lives: not after a start of the host.
+        let same_life = board.read(&format!("{ROOT}/version")).await?.is_some();
         let cx = Arc::new(Context {
+            networks: Networks::open(config.network.clone(), &records)?,
+            boots: Semaphore::new(BOOTS_PER_CPU * hypervisor.info().cpus as usize),
             hypervisor,
+            publisher: Publisher::start(Arc::clone(&board)),
             images: Store::open(&state_dir.join("images"))?,
-            records: Records::open(&state_dir.join("hyper.db"))?,
+            records,
+            unwritten: Unwritten::default(),
+            settings: RwLock::new(Arc::new(config.settings.clone())),
             config,
             template,
-            events: broadcast::Sender::new(EVENTS),
+            events: Events::open(&state_dir.join("events.json")),
             containers: Mutex::default(),
             closing: CancellationToken::new(),
         });
+        tokio::spawn(unwritten::write(Arc::clone(&cx)));
         restore::restore(&cx).await?;
-        Ok(Self {
+        let engine = Self {
             cx,
             images_lock: Arc::default(),
-        })
+        };
+        tokio::spawn(requests::serve(engine.clone(), board, same_life));
+        Ok(engine)
+    }
+
+    /// From now on these hold, for what begins now.
+    pub fn reload(&self, settings: Settings) -> Result<(), Error> {
+        settings.log.check()?;
+        self.cx.set_settings(settings);
+        Ok(())
+    }
+
+    pub fn settings(&self) -> Arc<Settings> {
+        self.cx.settings()
     }
 
     /// Lets go of the guests, which run on.
@@ -91,11 +126,14 @@ impl Engine {
                 session.end().await;
             }
         }
+        if !unwritten::write_all(&self.cx) {
+            tracing::error!("how some containers stand could not be written and is lost with this daemon");
+        }
     }
 
     // containers; `text` is a name, an id or the beginning of one
 
-    fn shared(&self, text: &str) -> Result<Arc<Shared>, Error> {
+    pub(crate) fn shared(&self, text: &str) -> Result<Arc<Shared>, Error> {
         let shown: String = text.chars().take(200).collect();
         let not_found = || Error::not_found(format!("No such container: {shown}"));
         let containers = self.cx.containers();
@@ -146,15 +184,23 @@ impl Engine {
         self.shared(text).map(|shared| shared.record())
     }
 
-    pub async fn plan(&self, text: &str) -> Result<Plan, Error> {
-        let record = self.shared(text)?.record();
-        let uuid = record.state.guest.unwrap_or(Uuid::nil());
-        self.cx.full_plan(&record, uuid).await
+    /// What a container takes of the host's disk: what it wrote, and its logs.
+    pub fn disk_bytes(&self, id: &str) -> u64 {
+        let entries = fs::read_dir(self.cx.container_folder(id))
+            .into_iter()
+            .flatten()
+            .flatten();
+        // Sparse files: what they have, not how long they are.
+        entries
+            .filter_map(|entry| entry.metadata().ok())
+            .map(|file| std::os::unix::fs::MetadataExt::blocks(&file) * 512)
+            .sum()
     }
 
-    /// Path of the json-file log.
-    pub fn log_path(&self, id: &str) -> PathBuf {
-        self.cx.container_folder(id).join("log.json")
+    /// Path of the log, if its driver is json-file.
+    pub fn log_path(&self, container: &Container) -> Option<PathBuf> {
+        let in_file = container.config.host.log.driver() == "json-file";
+        in_file.then(|| log::path(&self.cx.container_folder(&container.id)))
     }
 
     /// Execs of a container that have not been forgotten.
@@ -164,9 +210,17 @@ impl Engine {
             .unwrap_or_default()
     }
 
+    /// Asks its task. What comes of it stands in xenstore before the answer is given.
+    async fn ask(&self, shared: &Shared, command: Command) -> Result<bool, Error> {
+        let answer = shared.ask(command).await;
+        self.cx.publisher.told().await;
+        answer
+    }
+
     /// `false`: it ran already.
     pub async fn start(&self, text: &str) -> Result<bool, Error> {
-        self.shared(text)?.ask(Command::Start).await
+        let shared = self.shared(text)?;
+        self.ask(&shared, Command::Start).await
     }
 
     /// `false`: it did not run. `timeout`: `None` as configured; `Some(None)` never kills.
@@ -177,13 +231,7 @@ impl Engine {
         timeout: Option<Option<Duration>>,
     ) -> Result<bool, Error> {
         let shared = self.shared(text)?;
-        let stopped = shared
-            .ask(|reply| Command::Stop {
-                signal,
-                timeout,
-                reply,
-            })
-            .await?;
+        let stopped = self.ask(&shared, Command::Stop { signal, timeout }).await?;
         if stopped {
             shared.tell(&self.cx, "stop", &[]);
         }
@@ -196,25 +244,35 @@ impl Engine {
         signal: Option<i32>,
         timeout: Option<Option<Duration>>,
     ) -> Result<(), Error> {
-        self.stop(text, signal, timeout).await?;
-        self.start(text).await?;
-        self.shared(text)?.tell(&self.cx, "restart", &[]);
+        let shared = self.shared(text)?;
+        let operation = self.cx.records.begin(&Operation::Restart {
+            container: shared.id.clone(),
+        })?;
+        let restarted = self.ask(&shared, Command::Restart { signal, timeout }).await;
+        // One that cannot be written is done once more at the next start, as is one that this daemon has no time for.
+        if !self.cx.closing.is_cancelled() {
+            let _ = self.cx.records.finish(operation);
+        }
+        restarted?;
+        shared.tell(&self.cx, "restart", &[]);
         Ok(())
     }
 
     pub async fn kill(&self, text: &str, signal: i32) -> Result<(), Error> {
         let shared = self.shared(text)?;
-        shared.ask(|reply| Command::Kill { signal, reply }).await?;
+        self.ask(&shared, Command::Kill { signal }).await?;
         shared.tell(&self.cx, "kill", &[("signal", signal.to_string())]);
         Ok(())
     }
 
     pub async fn pause(&self, text: &str) -> Result<(), Error> {
-        self.shared(text)?.ask(Command::Pause).await
+        let shared = self.shared(text)?;
+        self.ask(&shared, Command::Pause).await.map(drop)
     }
 
     pub async fn unpause(&self, text: &str) -> Result<(), Error> {
-        self.shared(text)?.ask(Command::Unpause).await
+        let shared = self.shared(text)?;
+        self.ask(&shared, Command::Unpause).await.map(drop)
     }
 
     pub async fn rename(&self, text: &str, name: &str) -> Result<(), Error> {
@@ -236,25 +294,27 @@ impl Engine {
             }
             shared.update(&self.cx, |record| name.clone_into(&mut record.name))?;
         }
-        shared.ask(Command::Renamed).await?;
+        self.cx.networks.renamed(&shared.record());
+        self.ask(&shared, Command::Renamed).await?;
         shared.tell(&self.cx, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())
     }
 
     pub async fn remove(&self, text: &str, force: bool) -> Result<(), Error> {
-        self.shared(text)?
-            .ask(|reply| Command::Remove { force, reply })
-            .await
+        let shared = self.shared(text)?;
+        self.ask(&shared, Command::Remove { force }).await.map(drop)
     }
 
     pub fn wait(&self, text: &str, condition: WaitCondition) -> Result<Wait, Error> {
         let shared = self.shared(text)?;
         let life = shared.life.subscribe();
         let state = shared.with(|record| record.state.clone());
-        let now = (condition == WaitCondition::NotRunning && !state.status.is_up()).then(|| WaitResult {
-            exit_code: state.exit_code,
-            error: Some(state.error).filter(|error| !error.is_empty()),
-        });
+        let now =
+            (condition == WaitCondition::NotRunning && !state.status.is_running()).then(|| WaitResult {
+                exit_code: state.exit_code,
+                // Why it could not be started; how a run ended is no error of the wait.
+                error: Some(state.error).filter(|error| !error.is_empty() && state.finished_at.is_none()),
+            });
         let ended_runs = life.borrow().ended_runs;
         Ok(Wait {
             life,
@@ -277,17 +337,20 @@ impl Engine {
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<Image, Error> {
         let name: Name = name.parse()?;
-        let registries = &self.cx.config.registries;
-        Ok(self
+        let settings = self.cx.settings();
+        let image = self
             .cx
             .images
-            .pull(&name, registries, credentials, progress)
-            .await?)
+            .pull(&name, &settings.registries, credentials, progress)
+            .await?;
+        self.tell_image("pull", &name.to_string(), &name.repository(), Some(&image));
+        Ok(image)
     }
 
     /// Whether a registry accepts the credentials; it is asked now, and nothing is kept.
     pub async fn login(&self, registry: &str, credentials: Credentials) -> Result<(), Error> {
-        Ok(self.cx.config.registries.login(registry, credentials).await?)
+        let settings = self.cx.settings();
+        Ok(settings.registries.login(registry, credentials).await?)
     }
 
     /// Reads all images, or one, and compares their digests.
@@ -303,6 +366,7 @@ impl Engine {
         let _images = self.images_lock.lock().await;
         let containers = self.containers();
         let store = Arc::clone(&self.cx.images);
+        let image = store.find(text).ok();
         let text = text.to_owned();
         let removed = tokio::task::spawn_blocking(move || {
             store.remove(&text, force, |image_id| {
@@ -314,9 +378,21 @@ impl Engine {
                     .collect()
             })
         });
-        Ok(removed
+        let removed = removed
             .await
-            .map_err(|error| Error::from_source(ErrorKind::Failed, "removing the image", &error))??)
+            .map_err(|error| Error::from_source(ErrorKind::Failed, "removing the image", &error))??;
+        let (untagged, deleted): (Vec<_>, Vec<_>) = removed
+            .iter()
+            .partition(|one| matches!(one, Removed::Untagged(_)));
+        let id = image.as_ref().map_or("", |image| &image.id);
+        for _ in untagged {
+            self.tell_image("untag", id, id, image.as_ref());
+        }
+        // The first is the image, the others are what it was made of.
+        if let Some(Removed::Deleted(id)) = deleted.first() {
+            self.tell_image("delete", id, id, image.as_ref());
+        }
+        Ok(removed)
     }
 
     pub async fn summary(&self) -> Result<HostSummary, Error> {
@@ -336,9 +412,5 @@ impl Engine {
             images: self.cx.images.list()?.len(),
             state_dir: self.cx.config.state_dir.clone(),
         })
-    }
-
-    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.cx.events.subscribe()
     }
 }

@@ -66,6 +66,11 @@ impl Engine {
             .request(RequestBody::Resize { process, size })
             .await
             .map_err(|error| refused("cannot resize the terminal", &error))?;
+        let told = [
+            ("height", size.rows.to_string()),
+            ("width", size.columns.to_string()),
+        ];
+        shared.tell(&self.cx, "resize", &told);
         Ok(())
     }
 
@@ -76,8 +81,12 @@ impl Engine {
         options: LogOptions,
     ) -> Result<mpsc::Receiver<Result<LogEntry, Error>>, Error> {
         let shared = self.shared(text)?;
-        let path = shared.folder(&self.cx).join("log.json");
-        log::read(&path, options, shared.log_progress())
+        log::read(
+            &shared.record(),
+            &shared.folder(&self.cx),
+            options,
+            shared.log_progress(),
+        )
     }
 
     /// Messages of the guest's kernel: of the last run that there was.

@@ -12,8 +12,10 @@ impl Engine {
         credentials: Credentials,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), Error> {
-        let (images, registries) = (self.images(), &self.cx.config.registries);
+        let (images, settings) = (self.images(), self.cx.settings());
+        let registries = &settings.registries;
         images.pull_all(name, registries, credentials, progress).await?;
+        self.tell_image("pull", &name.repository(), &name.repository(), None);
         Ok(())
     }
 
@@ -25,11 +27,17 @@ impl Engine {
         credentials: Credentials,
         progress: &(dyn Fn(Progress) + Sync),
     ) -> Result<(), Error> {
-        let (images, registries) = (self.images(), &self.cx.config.registries);
+        let (images, settings) = (self.images(), self.cx.settings());
+        let registries = &settings.registries;
         match all {
             true => images.push_all(name, registries, credentials, progress).await?,
             false => images.push(name, registries, credentials, progress).await?,
         }
+        let id = match all {
+            true => name.repository(),
+            false => name.to_string(),
+        };
+        self.tell_image("push", &id, &name.repository(), images.find(&id).ok().as_ref());
         Ok(())
     }
 
@@ -40,7 +48,7 @@ impl Engine {
         limit: u32,
         credentials: Credentials,
     ) -> Result<Vec<Found>, Error> {
-        let registries = &self.cx.config.registries;
-        Ok(registries.search(term, limit, credentials).await?)
+        let settings = self.cx.settings();
+        Ok(settings.registries.search(term, limit, credentials).await?)
     }
 }

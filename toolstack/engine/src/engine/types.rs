@@ -4,10 +4,11 @@ use crate::container::Life;
 pub use crate::container::WaitResult;
 use crate::error::Error;
 use crate::hypervisor::{GuestType, HostInfo, MemoryInfo};
+use crate::log::LogConfig;
+use crate::network::NetworkConfig;
 use crate::plan::RootForm;
-use chrono::{DateTime, Utc};
 use images::Registries;
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,12 +27,22 @@ pub struct EngineConfig {
     pub default_memory_mib: u64,
     /// Size of a container's own disk, sparse.
     pub disk_mib: u64,
-    pub registries: Registries,
+    /// As long as nobody says otherwise, see [`super::Engine::reload`].
+    pub settings: Settings,
     pub root_form: RootForm,
+    pub network: NetworkConfig,
     /// How long `stop` waits before it kills, unless the container or the request says otherwise.
     pub stop_timeout: Duration,
     /// How long a guest may take from its start to its agent's first word.
     pub boot_timeout: Duration,
+}
+
+/// What may change while the engine runs.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub registries: Registries,
+    /// Of containers that do not say it themselves.
+    pub log: LogConfig,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +102,8 @@ pub struct AttachOptions {
 }
 
 /// A process to run in a container beside its first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ExecSpec {
     pub args: Vec<String>,
     pub env: Vec<String>,
@@ -116,20 +128,6 @@ pub struct Exec {
     pub pid: u32,
     /// Absent until it ended.
     pub exit_code: Option<i32>,
-}
-
-/// Something happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// `container` or `image`.
-    pub kind: &'static str,
-    /// As docker names it: create, start, die, destroy, …
-    pub action: String,
-    /// Of the container or image.
-    pub id: String,
-    /// name, image, exitCode, … and the labels.
-    pub attributes: BTreeMap<String, String>,
-    pub at: DateTime<Utc>,
 }
 
 #[derive(Debug, Clone)]

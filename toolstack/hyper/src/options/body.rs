@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use anyhow::Result;
-use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig};
+use bollard::models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, NetworkingConfig};
 
-use super::{ContainerOptions, GuestType};
+use super::{ContainerOptions, GuestType, publish};
 use crate::env_file::{environment, labels, pair};
 use crate::terminal;
 
@@ -49,6 +49,15 @@ impl ContainerOptions {
 
     pub fn to_body(&self, detach: bool) -> Result<ContainerCreateBody> {
         let attached = self.attached(detach);
+        let (mode, networking_config) = self.networking()?;
+        let published = self
+            .publish
+            .iter()
+            .flat_map(|publish| &publish.ports)
+            .map(|(port, _)| port);
+        let mut exposed: Vec<_> = self.expose.iter().chain(published).cloned().collect();
+        exposed.sort();
+        exposed.dedup();
         Ok(ContainerCreateBody {
             hostname: self.hostname.clone(),
             domainname: self.domainname.clone(),
@@ -62,10 +71,7 @@ impl ContainerOptions {
             stdin_once: Some(self.interactive && attached.stdin),
             env: Some(environment(&self.env_file, &self.env)?),
             cmd: filled(self.command()),
-            healthcheck: self.no_healthcheck.then(|| HealthConfig {
-                test: Some(vec!["NONE".to_owned()]),
-                ..HealthConfig::default()
-            }),
+            healthcheck: self.healthcheck()?,
             image: Some(self.image().to_owned()),
             working_dir: self.workdir.clone(),
             // Empty: the image's own is dropped and nothing takes its place.
@@ -73,19 +79,67 @@ impl ContainerOptions {
             labels: Some(labels(&self.label_file, &self.label)?.into_iter().collect()),
             stop_signal: self.stop_signal.clone(),
             stop_timeout: self.stop_timeout,
-            host_config: Some(self.host_config()),
+            exposed_ports: filled(&exposed),
+            networking_config,
+            host_config: Some(self.host_config(mode)),
             ..ContainerCreateBody::default()
         })
     }
 
-    fn host_config(&self) -> HostConfig {
+    /// `None`: as the image says.
+    fn healthcheck(&self) -> Result<Option<HealthConfig>> {
+        let own = HealthConfig {
+            test: self
+                .health_cmd
+                .as_ref()
+                .filter(|command| !command.is_empty())
+                .map(|command| vec!["CMD-SHELL".to_owned(), command.clone()]),
+            interval: self.health_interval,
+            timeout: self.health_timeout,
+            retries: self.health_retries,
+            start_period: self.health_start_period,
+            start_interval: self.health_start_interval,
+        };
+        let asked = own != HealthConfig::default();
+        if self.no_healthcheck {
+            anyhow::ensure!(!asked, "--no-healthcheck conflicts with --health-* options");
+            return Ok(Some(HealthConfig {
+                test: Some(vec!["NONE".to_owned()]),
+                ..HealthConfig::default()
+            }));
+        }
+        Ok(asked.then_some(own))
+    }
+
+    fn networking(&self) -> Result<(String, Option<NetworkingConfig>)> {
+        let of_first = publish::OfFirst {
+            aliases: &self.network_alias,
+            ip: self.ip.as_deref(),
+            ip6: self.ip6.as_deref(),
+            mac: self.mac_address.as_deref(),
+            links: &self.link,
+        };
+        publish::networking(&self.network, &of_first)
+    }
+
+    fn host_config(&self, mode: String) -> HostConfig {
         HostConfig {
             memory: self.memory,
             nano_cpus: self.cpus,
             init: self.init.then_some(true),
             ulimits: filled(&self.ulimit),
-            network_mode: Some(self.network.clone().unwrap_or_else(|| "default".to_owned())),
+            network_mode: Some(mode),
+            links: filled(&self.link),
+            port_bindings: publish::bindings(&self.publish),
+            publish_all_ports: Some(self.publish_all),
+            dns_options: filled(&self.dns_option),
             restart_policy: self.restart.clone(),
+            log_config: (self.log_driver.is_some() || !self.log_opt.is_empty()).then(|| {
+                HostConfigLogConfig {
+                    typ: self.log_driver.clone(),
+                    config: map(self.log_opt.iter().map(|text| pair(text))),
+                }
+            }),
             auto_remove: Some(self.rm),
             container_id_file: self.cidfile.as_ref().map(|path| path.display().to_string()),
             console_size: self
@@ -173,12 +227,12 @@ mod tests {
              --tmpfs /t:size=1m --tmpfs /u --type pv --annotation a=b --stop-signal INT --stop-timeout -1 \
              --restart on-failure:2 --cap-add NET_ADMIN --cap-drop ALL --group-add g --add-host a:1.2.3.4 \
              --dns 1.1.1.1 --dns-search x --ulimit nofile=1:2 --sysctl net.x=1 --shm-size 64m --init \
-             --security-opt s --network none --no-healthcheck --entrypoint /e --privileged --rm img",
+             --security-opt s --log-driver journald --log-opt tag=x=y --network none --no-healthcheck -p 8080:80 -P --expose 9/udp --entrypoint /e --privileged --rm img",
         );
         let want = json!({
             "Hostname": "host", "Domainname": "d", "User": "1:2", "WorkingDir": "/w", "Env": ["A=1"],
             "StopSignal": "INT", "StopTimeout": -1, "Entrypoint": ["/e"],
-            "Healthcheck": {"Test": ["NONE"]}, "Labels": {"k": "v", "bare": ""},
+            "Healthcheck": {"Test": ["NONE"]}, "Labels": {"k": "v", "bare": ""}, "ExposedPorts": {"80/tcp": {}, "9/udp": {}},
         });
         for (key, value) in want.as_object().unwrap() {
             assert_eq!(&body[key], value, "{key}");
@@ -189,12 +243,31 @@ mod tests {
             "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}, "CapAdd": ["NET_ADMIN"],
             "CapDrop": ["ALL"], "GroupAdd": ["g"], "ExtraHosts": ["a:1.2.3.4"], "Dns": ["1.1.1.1"],
             "DnsSearch": ["x"], "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],
-            "Sysctls": {"net.x": "1"}, "ShmSize": 64 << 20, "Init": true, "SecurityOpt": ["s"],
-            "NetworkMode": "none", "Privileged": true,
+            "Sysctls": {"net.x": "1"}, "LogConfig": {"Type": "journald", "Config": {"tag": "x=y"}}, "ShmSize": 64 << 20, "Init": true, "SecurityOpt": ["s"],
+            "NetworkMode": "none", "Privileged": true, "PublishAllPorts": true,
+            "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]},
         });
         for (key, value) in want.as_object().unwrap() {
             assert_eq!(&body["HostConfig"][key], value, "{key}");
         }
+    }
+
+    #[test]
+    fn health_checks_follow_the_flags() {
+        let check = body(
+            "--health-cmd true --health-interval 1m30s --health-timeout 500ms --health-retries 2 \
+             --health-start-period 5s --health-start-interval 1s img",
+        );
+        assert_eq!(
+            check["Healthcheck"],
+            json!({
+                "Test": ["CMD-SHELL", "true"], "Interval": 90_000_000_000i64, "Timeout": 500_000_000,
+                "Retries": 2, "StartPeriod": 5_000_000_000i64, "StartInterval": 1_000_000_000,
+            })
+        );
+        assert_eq!(body("img")["Healthcheck"], Value::Null);
+        let both = options("--no-healthcheck --health-cmd x img").to_body(false);
+        assert!(both.unwrap_err().to_string().contains("conflicts"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The flags that `run` and `create` share.
 
 mod body;
+mod publish;
 pub mod values;
 
 use std::path::PathBuf;
@@ -51,6 +52,9 @@ pub struct ContainerOptions {
     /// Set custom DNS servers
     #[arg(long, value_name = "LIST", value_parser = values::ip_address)]
     dns: Vec<String>,
+    /// Set DNS options
+    #[arg(long, visible_alias = "dns-opt", value_name = "LIST")]
+    dns_option: Vec<String>,
     /// Set custom DNS search domains
     #[arg(long, value_name = "LIST")]
     dns_search: Vec<String>,
@@ -66,9 +70,30 @@ pub struct ContainerOptions {
     /// Read in a file of environment variables
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
+    /// Expose a port or a range of ports
+    #[arg(long, value_name = "LIST", value_parser = publish::expose)]
+    expose: Vec<String>,
     /// Add additional groups to join
     #[arg(long, value_name = "LIST")]
     group_add: Vec<String>,
+    /// Command to run to check health
+    #[arg(long, value_name = "STRING")]
+    health_cmd: Option<String>,
+    /// Time between running the check (ms|s|m|h)
+    #[arg(long, value_name = "DURATION", value_parser = values::nanoseconds)]
+    health_interval: Option<i64>,
+    /// Consecutive failures needed to report unhealthy
+    #[arg(long, value_name = "INT", value_parser = values::retries)]
+    health_retries: Option<i64>,
+    /// Time between running the check during the start period (ms|s|m|h)
+    #[arg(long, value_name = "DURATION", value_parser = values::nanoseconds)]
+    health_start_interval: Option<i64>,
+    /// Start period for the container to initialize before starting health-retries countdown (ms|s|m|h)
+    #[arg(long, value_name = "DURATION", value_parser = values::nanoseconds)]
+    health_start_period: Option<i64>,
+    /// Maximum time to allow one check to run (ms|s|m|h)
+    #[arg(long, value_name = "DURATION", value_parser = values::nanoseconds)]
+    health_timeout: Option<i64>,
     /// Print usage
     #[arg(long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -81,12 +106,30 @@ pub struct ContainerOptions {
     /// Keep STDIN open even if not attached
     #[arg(short, long)]
     pub interactive: bool,
+    /// IPv4 address (e.g., 172.30.100.104)
+    #[arg(long, value_name = "IP")]
+    ip: Option<String>,
+    /// IPv6 address (e.g., 2001:db8::33)
+    #[arg(long, value_name = "IP")]
+    ip6: Option<String>,
     /// Set meta data on a container
     #[arg(short, long, value_name = "LIST")]
     label: Vec<String>,
     /// Read in a line delimited file of labels
     #[arg(long, value_name = "FILE")]
     label_file: Vec<PathBuf>,
+    /// Add link to another container
+    #[arg(long, value_name = "LIST")]
+    link: Vec<String>,
+    /// Container MAC address (e.g., 92:d0:c6:0a:29:33)
+    #[arg(long, value_name = "STRING")]
+    mac_address: Option<String>,
+    /// Logging driver for the container
+    #[arg(long, value_name = "STRING")]
+    log_driver: Option<String>,
+    /// Log driver options
+    #[arg(long, value_name = "LIST", value_parser = values::log_option)]
+    log_opt: Vec<String>,
     /// Memory limit (of the guest, with its kernel)
     #[arg(short, long, value_name = "BYTES", value_parser = parse_size)]
     memory: Option<i64>,
@@ -94,8 +137,11 @@ pub struct ContainerOptions {
     #[arg(long, value_name = "STRING")]
     pub name: Option<String>,
     /// Connect a container to a network
-    #[arg(long, visible_alias = "net", value_name = "NETWORK")]
-    network: Option<String>,
+    #[arg(long, visible_alias = "net", value_name = "NETWORK", value_parser = publish::network)]
+    network: Vec<publish::Network>,
+    /// Add network-scoped alias for the container
+    #[arg(long, visible_alias = "net-alias", value_name = "LIST")]
+    network_alias: Vec<String>,
     /// Disable any container-specified HEALTHCHECK
     #[arg(long)]
     no_healthcheck: bool,
@@ -105,6 +151,12 @@ pub struct ContainerOptions {
     /// Give extended privileges to this container
     #[arg(long)]
     privileged: bool,
+    /// Publish a container's port(s) to the host
+    #[arg(short, long, value_name = "LIST", value_parser = publish::publish)]
+    publish: Vec<publish::Publish>,
+    /// Publish all exposed ports to random ports
+    #[arg(short = 'P', long)]
+    publish_all: bool,
     /// Pull image before running
     #[arg(long, value_name = "WHEN", value_enum, default_value = "missing")]
     pub pull: PullPolicy,

@@ -1,5 +1,6 @@
 //! Values of single flags. Each is checked where it is parsed, so that a mistake is a usage error.
 
+use crate::units::parse_duration;
 use bollard::models::{ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum};
 
 /// `host:ip` or `host=ip`; an address of six parts has colons of its own.
@@ -97,6 +98,16 @@ pub fn key_value(text: &str) -> Result<String, String> {
     }
 }
 
+/// `key=value`, as in `--log-opt`.
+pub fn log_option(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!(
+            "invalid argument {text:?}: an option of the log is of the form key=value"
+        )),
+    }
+}
+
 /// `/path` or `/path:options`
 pub fn tmpfs(text: &str) -> Result<String, String> {
     if text.starts_with('/') {
@@ -126,6 +137,20 @@ pub fn filters(pairs: &[(String, String)]) -> Option<String> {
 }
 
 /// Seconds, where -1 means without end.
+/// A duration as Go writes it.
+pub fn nanoseconds(text: &str) -> Result<i64, String> {
+    let duration = parse_duration(text).ok_or_else(|| format!("invalid duration: {text:?}"))?;
+    i64::try_from(duration.as_nanos()).map_err(|_| format!("duration {text:?} is too long"))
+}
+
+pub fn retries(text: &str) -> Result<i64, String> {
+    match text.parse::<i64>() {
+        Ok(retries) if retries >= 0 => Ok(retries),
+        Ok(_) => Err("--health-retries cannot be negative".to_owned()),
+        Err(_) => Err(format!("invalid number: {text:?}")),
+    }
+}
+
 pub fn timeout_seconds(text: &str) -> Result<i64, String> {
     match text.parse::<i64>() {
         Ok(seconds) if seconds >= -1 => Ok(seconds),

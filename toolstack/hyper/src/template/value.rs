@@ -14,6 +14,7 @@ pub enum Val {
 /// The maps among the objects of the API.
 const MAPS: &[&str] = &[
     "Annotations",
+    "Attributes",
     "ExposedPorts",
     "Labels",
     "LogOpts",

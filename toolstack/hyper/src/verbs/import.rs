@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 
 use anyhow::{Context, Result};
+use hyper::Method;
 
 use crate::client::Client;
 use crate::json_lines::JsonLines;
@@ -46,7 +47,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         "-" => Upload::of(io::stdin()),
         path => Upload::of(File::open(path).with_context(|| format!("cannot open {path}"))?),
     };
-    let body = client.upload(target, content).await?;
+    let body = client.upload(Method::POST, target, content).await?;
     progress::show(JsonLines::new(body), Sink::Stdout).await?;
     Ok(0)
 }

@@ -51,24 +51,55 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         None | Some("json") => None,
         Some(format) => Some(Template::parse(format)?),
     };
-    let mut found = Vec::new();
+    if !args.plan {
+        return show(args.format.as_deref(), &args.names, |name| {
+            inspect(client, &args, name)
+        })
+        .await;
+    }
     let mut errors = Vec::new();
     for name in &args.names {
         match inspect(client, &args, name).await {
             Ok(object) => match &template {
                 Some(template) => output::line(&template.render(&object)?)?,
                 // One value, not a list of what was found.
-                None if args.plan && args.format.is_some() => output::line(&object.to_string())?,
-                None if args.plan => output::line(&pretty(&object)?)?,
+                None if args.format.is_some() => output::line(&object.to_string())?,
+                None => output::line(&pretty(&object)?)?,
+            },
+            Err(error) if crate::error::is_unreachable(&error) => return Err(error),
+            Err(error) => errors.push(error),
+        }
+    }
+    for error in &errors {
+        complain!("{error:#}");
+    }
+    Ok(i32::from(!errors.is_empty()))
+}
+
+/// Shows objects as `format` says, all that there are, and tells of those that there are not.
+pub async fn show<'a, F, Fut>(format: Option<&str>, names: &'a [String], get: F) -> Result<i32>
+where
+    F: Fn(&'a str) -> Fut,
+    Fut: Future<Output = Result<Value>>,
+{
+    let template = match format {
+        None | Some("json") => None,
+        Some(format) => Some(Template::parse(format)?),
+    };
+    let (mut found, mut errors) = (Vec::new(), Vec::new());
+    for name in names {
+        match get(name).await {
+            Ok(object) => match &template {
+                Some(template) => output::line(&template.render(&object)?)?,
                 None => found.push(object),
             },
             Err(error) if crate::error::is_unreachable(&error) => return Err(error),
             Err(error) => errors.push(error),
         }
     }
-    if template.is_none() && !args.plan {
+    if template.is_none() {
         let found = Value::Array(found);
-        match args.format {
+        match format {
             Some(_) => output::line(&found.to_string())?,
             None => output::line(&pretty(&found)?)?,
         }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
+use hyper::Method;
 use rustix::termios::isatty;
 
 use crate::client::Client;
@@ -37,7 +38,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     let target = Target::api("images/load")
         .query("quiet", if args.quiet { "1" } else { "0" })
         .query_opt("platform", args.platform.as_deref());
-    let body = client.upload(target, archive).await?;
+    let body = client.upload(Method::POST, target, archive).await?;
     let sink = if args.quiet { Sink::Nowhere } else { Sink::Stdout };
     progress::show(JsonLines::new(body), sink).await?;
     Ok(0)

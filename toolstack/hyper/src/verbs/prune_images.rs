@@ -1,27 +1,21 @@
 //! `hyper image prune`
 
-use std::io::{self, BufRead, Read, Write};
-
 use anyhow::Result;
 use serde_json::Value;
 
+use super::prune::{Choice, confirmed, reclaimed, total};
 use crate::client::Client;
-use crate::options::values::{filter, filters};
+use crate::options::values::filters;
 use crate::output;
 use crate::target::Target;
-use crate::units::human_size;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Remove all images that no container uses, not just those without a name
     #[arg(short, long)]
     all: bool,
-    /// Provide filter values (e.g. "until=24h", "label=KEY")
-    #[arg(long, value_name = "FILTER", value_parser = filter)]
-    filter: Vec<(String, String)>,
-    /// Do not prompt for confirmation
-    #[arg(short, long)]
-    force: bool,
+    #[command(flatten)]
+    choice: Choice,
 }
 
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
@@ -29,10 +23,10 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         true => "all images without at least one container associated to them",
         false => "all dangling images",
     };
-    if !args.force && !confirmed(&format!("WARNING! This will remove {what}."))? {
+    if !args.choice.force && !confirmed(&format!("WARNING! This will remove {what}."))? {
         return Ok(0);
     }
-    let mut conditions = args.filter;
+    let mut conditions = args.choice.filter;
     conditions.push(("dangling".to_owned(), (!args.all).to_string()));
     let target = Target::api("images")
         .push("prune")
@@ -41,17 +35,12 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     Ok(0)
 }
 
-/// Only a yes is one: no answer is none.
-fn confirmed(warning: &str) -> Result<bool> {
-    let mut stdout = io::stdout();
-    write!(stdout, "{warning}\nAre you sure you want to continue? [y/N] ")?;
-    stdout.flush()?;
-    let mut answer = String::new();
-    io::stdin().lock().take(1 << 10).read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y"))
+fn report(answer: &Value) -> String {
+    removed(answer) + &total(reclaimed(answer))
 }
 
-fn report(answer: &Value) -> String {
+/// What went, for the reports of prunes.
+pub fn removed(answer: &Value) -> String {
     let mut out = String::new();
     let done = answer.get("ImagesDeleted").and_then(Value::as_array);
     if let Some(done) = done.filter(|done| !done.is_empty()) {
@@ -62,8 +51,7 @@ fn report(answer: &Value) -> String {
         }
         out.push('\n');
     }
-    let reclaimed = answer.get("SpaceReclaimed").and_then(Value::as_i64).unwrap_or(0);
-    out + &format!("Total reclaimed space: {}", human_size(reclaimed))
+    out
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         true => Some(1),
         false => args.last.filter(|last| *last > 0),
     };
-    let wants_size = args.size || args.format.as_deref().is_some_and(|f| f.contains(".Size"));
+    let wants_size = args.size || args.format.as_deref().is_some_and(shows_size);
     let target = Target::api("containers/json")
         .flag("all", args.all)
         .flag("size", wants_size)
@@ -90,6 +90,12 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     }
     table::print(args.format.as_deref(), COLUMNS, &shown, &rows)?;
     Ok(0)
+}
+
+/// Whether a format shows what costs the engine a look at every disk: the size by its name, or all there is.
+fn shows_size(format: &str) -> bool {
+    let words: String = format.split_whitespace().collect();
+    words == "json" || words.contains(".Size") || words.contains("json.}}")
 }
 
 fn id(container: &Value, whole: bool) -> String {
@@ -167,6 +173,9 @@ fn ports(container: &Value) -> String {
             let private = format!("{}/{}", number("PrivatePort"), text(port, "Type"));
             match number("PublicPort") {
                 0 => private,
+                public if text(port, "IP").contains(':') => {
+                    format!("[{}]:{public}->{private}", text(port, "IP"))
+                }
                 public => format!("{}:{public}->{private}", text(port, "IP")),
             }
         })

@@ -1,16 +1,14 @@
 //! `hyper save`
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow, bail};
-use http_body_util::BodyExt;
+use anyhow::{Result, bail};
 use hyper::Method;
-use hyper::body::Incoming;
 use rustix::termios::isatty;
 
 use crate::client::Client;
+use crate::download;
 use crate::target::Target;
 
 #[derive(Debug, clap::Args)]
@@ -35,46 +33,6 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         target = target.query("names", image);
     }
     let body = client.stream(Method::GET, target).await?;
-    match &args.output {
-        Some(path) => into_file(body, path).await?,
-        None => copy(body, &mut io::stdout().lock()).await?,
-    }
+    download::write(body, args.output.as_deref()).await?;
     Ok(0)
-}
-
-/// What stands under the name is replaced when the archive is whole.
-async fn into_file(body: Incoming, path: &Path) -> Result<()> {
-    let shown = || format!("write {}", path.display());
-    if path.exists() && !path.is_file() {
-        // A device or a pipe is written to as it is.
-        return copy(
-            body,
-            &mut File::options().write(true).open(path).with_context(shown)?,
-        )
-        .await;
-    }
-    let mut name = path.file_name().with_context(shown)?.to_owned();
-    name.push(format!(".{}", std::process::id()));
-    let partial = path.with_file_name(name);
-    let written = async {
-        let mut file = File::create(&partial).with_context(shown)?;
-        copy(body, &mut file).await?;
-        std::fs::rename(&partial, path).with_context(shown)
-    };
-    let written = written.await;
-    if written.is_err() {
-        let _ = std::fs::remove_file(&partial);
-    }
-    written
-}
-
-async fn copy(mut body: Incoming, to: &mut impl Write) -> Result<()> {
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| anyhow!("hyperd broke the archive off: {error}"))?;
-        if let Ok(data) = frame.into_data() {
-            to.write_all(&data)?;
-        }
-    }
-    to.flush()?;
-    Ok(())
 }

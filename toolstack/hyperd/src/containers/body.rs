@@ -1,5 +1,7 @@
 //! The body of `/containers/create`. Everything may be absent or null.
 
+use crate::networks::body::{EndpointSettings, PortBinding};
+use engine::images::Healthcheck;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ pub struct Body {
     pub attach_stderr: Option<bool>,
     pub network_disabled: Option<bool>,
     pub mac_address: Option<String>,
+    pub exposed_ports: Option<Set>,
     pub volumes: Option<Set>,
     pub healthcheck: Option<Healthcheck>,
     pub host_config: Option<Host>,
@@ -37,14 +40,8 @@ pub struct Body {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
-pub struct Healthcheck {
-    pub test: Option<Vec<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
 pub struct Networking {
-    pub endpoints_config: Option<Set>,
+    pub endpoints_config: Option<BTreeMap<String, Option<EndpointSettings>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,6 +68,9 @@ pub struct Host {
     pub annotations: Option<BTreeMap<String, String>>,
     pub security_opt: Option<Vec<String>>,
     pub network_mode: Option<String>,
+    pub port_bindings: Option<BTreeMap<String, Option<Vec<PortBinding>>>>,
+    pub publish_all_ports: Option<bool>,
+    pub links: Option<Vec<String>>,
     pub mounts: Option<Vec<Mount>>,
     pub log_config: Option<LogConfig>,
     pub runtime: Option<String>,
@@ -79,9 +79,6 @@ pub struct Host {
     pub binds: Option<Vec<String>>,
     pub volumes_from: Option<Vec<String>>,
     pub volume_driver: Option<String>,
-    pub port_bindings: Option<BTreeMap<String, Option<Vec<Value>>>>,
-    pub publish_all_ports: Option<bool>,
-    pub links: Option<Vec<String>>,
     pub devices: Option<Vec<Value>>,
     pub device_requests: Option<Vec<Value>>,
     pub device_cgroup_rules: Option<Vec<String>>,

@@ -1,14 +1,18 @@
 //! `/containers/create`: from docker's request to the engine's.
 
-use super::body::{Body, Host, Mount};
-use super::refused::{self, network_mode, no_network};
+use super::body::{Body, Host, Mount, Networking};
+use super::refused::{self, network_mode};
 use crate::api::Call;
 use crate::config::MIN_MEMORY_MIB;
 use crate::error::{Answer, ApiError, to_the_end};
 use crate::images::check_platform;
+use crate::networks::create::endpoint;
+use crate::networks::ports;
 use crate::request;
 use axum::http::StatusCode;
-use engine::{CreateRequest, GuestType, HostConfig, RestartPolicy, Ulimit};
+use engine::images::Healthcheck;
+use engine::network::EndpointConfig;
+use engine::{CreateRequest, GuestType, HostConfig, LogConfig, RestartPolicy, Ulimit};
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -35,7 +39,7 @@ pub async fn create(call: Call) -> Answer {
 fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
     let host = body.host_config.take().unwrap_or_default();
     refused::refuse(&body, &host)?;
-    let warnings = refused::warnings(&body, &host);
+    let warnings = refused::warnings(&host);
     let image = body
         .image
         .filter(|image| !image.is_empty())
@@ -48,7 +52,19 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
     if body.network_disabled == Some(true) {
         host.network_mode = "none".to_owned();
     }
+    let mac = body.mac_address.filter(|mac| !mac.is_empty());
+    let networks = networks(
+        body.networking_config.unwrap_or_default(),
+        &host.network_mode,
+        mac,
+    )?;
+    let exposed = body.exposed_ports.unwrap_or_default();
     let request = CreateRequest {
+        exposed_ports: exposed
+            .into_keys()
+            .map(|port| exposed_port(&port))
+            .collect::<Result<_, _>>()?,
+        networks,
         image,
         entrypoint: body.entrypoint.map(Vec::from),
         cmd: body.cmd.map(Vec::from),
@@ -66,9 +82,63 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
         attach_stdin: body.attach_stdin.unwrap_or_default(),
         attach_stdout: body.attach_stdout.unwrap_or_default(),
         attach_stderr: body.attach_stderr.unwrap_or_default(),
+        healthcheck: body.healthcheck.map(healthcheck).transpose()?,
         host,
     };
     Ok((request, warnings))
+}
+
+/// `80/tcp` or `80-90/tcp`, the protocol always said.
+fn exposed_port(text: &str) -> Result<String, ApiError> {
+    engine::network::PortKey::parse_range(text).map_err(|error| ApiError::invalid(error.to_string()))?;
+    Ok(match text.contains('/') {
+        true => text.to_owned(),
+        false => format!("{text}/tcp"),
+    })
+}
+
+/// By name. A MAC address beside them is for the network of the mode.
+fn networks(
+    config: Networking,
+    mode: &str,
+    mac: Option<String>,
+) -> Result<BTreeMap<String, EndpointConfig>, ApiError> {
+    let mut networks = BTreeMap::new();
+    for (name, settings) in config.endpoints_config.unwrap_or_default() {
+        let endpoint = endpoint(settings.unwrap_or_default())?;
+        networks.insert(network_mode(&name)?.to_owned(), endpoint);
+    }
+    if let Some(mac) = mac {
+        let of_mode: &mut EndpointConfig = networks.entry(mode.to_owned()).or_default();
+        of_mode.mac = Some(mac.parse().map_err(ApiError::invalid)?);
+    }
+    Ok(networks)
+}
+
+/// Docker's bounds.
+fn healthcheck(check: Healthcheck) -> Result<Healthcheck, ApiError> {
+    const LEAST_NS: i64 = 1_000_000;
+    for (what, ns) in [
+        ("Interval", check.interval),
+        ("Timeout", check.timeout),
+        ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
+    ] {
+        if ns != 0 && ns < LEAST_NS {
+            return Err(ApiError::invalid(format!(
+                "{what} in Healthcheck cannot be less than 1ms"
+            )));
+        }
+    }
+    if check.retries < 0 {
+        return Err(ApiError::invalid("Retries in Healthcheck cannot be negative"));
+    }
+    match check.test.first().map(String::as_str) {
+        None | Some("NONE" | "CMD" | "CMD-SHELL") => Ok(check),
+        Some(other) => Err(ApiError::invalid(format!(
+            "Unknown healthcheck type \"{other}\": it is NONE, CMD or CMD-SHELL"
+        ))),
+    }
 }
 
 fn stop_timeout(seconds: i64) -> Result<u32, ApiError> {
@@ -126,8 +196,21 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         init: host.init.unwrap_or_default(),
         annotations,
         security_opt: host.security_opt.unwrap_or_default(),
-        network_mode: network_mode(&mode).ok_or_else(|| no_network(&mode))?.to_owned(),
+        network_mode: network_mode(&mode)?.to_owned(),
+        port_bindings: ports::bindings(host.port_bindings.unwrap_or_default())?,
+        publish_all_ports: host.publish_all_ports.unwrap_or_default(),
+        links: host.links.unwrap_or_default(),
+        log: log_config(host.log_config),
     })
+}
+
+/// Checked by the engine, once the daemon's own is under it.
+fn log_config(log: Option<super::body::LogConfig>) -> LogConfig {
+    let log = log.unwrap_or_default();
+    LogConfig {
+        driver: log.r#type.unwrap_or_default(),
+        options: log.config.unwrap_or_default(),
+    }
 }
 
 fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
@@ -136,7 +219,7 @@ fn not_negative(what: &str, value: Option<i64>) -> Result<u64, ApiError> {
         .map_err(|_| ApiError::invalid(format!("invalid {what}: {value} must not be negative")))
 }
 
-fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
+pub fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     let bytes = not_negative("Memory", Some(bytes))?;
     if bytes != 0 && bytes < MIN_MEMORY_MIB << 20 {
         return Err(ApiError::invalid(format!(
@@ -146,7 +229,7 @@ fn memory_bytes(bytes: i64) -> Result<u64, ApiError> {
     Ok(bytes)
 }
 
-fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
+pub fn restart_policy(policy: super::body::RestartPolicy) -> Result<RestartPolicy, ApiError> {
     let name = policy.name.unwrap_or_default();
     let count = policy.maximum_retry_count.unwrap_or_default();
     if !["", "no", "always", "unless-stopped", "on-failure"].contains(&name.as_str()) {

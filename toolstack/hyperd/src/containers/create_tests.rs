@@ -57,9 +57,10 @@ fn what_docker_sends_is_understood() {
                     name: "no".to_owned(),
                     maximum_retry_count: 0,
                 },
-                network_mode: "default".to_owned(),
+                network_mode: "bridge".to_owned(),
                 ..HostConfig::default()
             },
+            networks: BTreeMap::from([("bridge".to_owned(), EndpointConfig::default())]),
             ..CreateRequest::default()
         }
     );
@@ -132,11 +133,9 @@ fn what_cannot_be_done_is_refused() {
             "absolute path",
         ),
         (
-            json!({ "PortBindings": { "80/tcp": [{ "HostPort": "80" }] } }),
-            "published ports are not supported yet",
+            json!({ "PortBindings": { "80/tcp": [{ "HostPort": "x" }] } }),
+            "invalid port specification",
         ),
-        (json!({ "PublishAllPorts": true }), "published ports"),
-        (json!({ "Links": ["db"] }), "links"),
         (json!({ "Devices": [{}] }), "devices of the host"),
         (json!({ "DeviceRequests": [{}] }), "GPUs"),
         (json!({ "VolumesFrom": ["x"] }), "volumes of other containers"),
@@ -147,19 +146,15 @@ fn what_cannot_be_done_is_refused() {
         (json!({ "UsernsMode": "host" }), "user namespace mode"),
         (
             json!({ "NetworkMode": "host" }),
-            "network \"host\" is not supported",
+            "network mode \"host\" is not possible",
         ),
-        (json!({ "NetworkMode": "container:x" }), "network \"container:x\""),
+        (json!({ "NetworkMode": "container:x" }), "share no network stack"),
         (
             json!({ "Memory": 6 << 20 }),
             "Minimum memory limit allowed is 32MB",
         ),
         (json!({ "Memory": -5 }), "invalid Memory"),
         (json!({ "NanoCpus": -5 }), "invalid NanoCpus"),
-        (
-            json!({ "LogConfig": { "Type": "syslog" } }),
-            "no log driver named 'syslog'",
-        ),
         (
             json!({ "Runtime": "kata" }),
             "unknown or invalid runtime name: kata",
@@ -193,22 +188,38 @@ fn what_cannot_be_done_is_refused() {
     assert!(refused(json!({ "Image": "x", "Volumes": { "/data": {} } })).contains("volumes"));
     assert!(refused(json!({ "Image": "x", "StopSignal": "SIGNOPE" })).contains("invalid signal: SIGNOPE"));
     assert!(refused(json!({ "Image": "x", "StopTimeout": -2 })).contains("stop timeout"));
-    let networks = json!({ "Image": "x", "NetworkingConfig": { "EndpointsConfig": { "app_default": {} } } });
-    assert!(refused(networks).contains("network \"app_default\""));
 }
 
 #[test]
 fn what_has_no_effect_is_said() {
     let body = json!({
-        "Image": "x", "Healthcheck": { "Test": ["CMD", "true"] },
+        "Image": "x",
         "HostConfig": { "CpusetCpus": "0", "PidsLimit": 10, "CpuShares": 512 },
     });
     let (_, warnings) = read(body).unwrap();
-    assert_eq!(warnings.len(), 4, "{warnings:?}");
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
     assert!(warnings.iter().any(|warning| warning.contains("pinning")));
     let none =
         json!({ "Image": "x", "Healthcheck": { "Test": ["NONE"] }, "HostConfig": { "PidsLimit": -1 } });
     assert_eq!(read(none).unwrap().1, Vec::<String>::new());
+}
+
+#[test]
+fn health_checks_have_dockers_bounds() {
+    let of = |check: Value| read(json!({ "Image": "x", "Healthcheck": check }));
+    let check = json!({ "Test": ["CMD", "true"], "Interval": 1_000_000, "Retries": 3, "Timeout": null });
+    let (request, _) = of(check).unwrap();
+    assert_eq!(request.healthcheck.unwrap().retries, 3);
+    for (check, why) in [
+        (
+            json!({ "Interval": 1 }),
+            "Interval in Healthcheck cannot be less than 1ms",
+        ),
+        (json!({ "Retries": -1 }), "cannot be negative"),
+        (json!({ "Test": ["RUN", "x"] }), "Unknown healthcheck type"),
+    ] {
+        assert!(of(check).unwrap_err().message.contains(why), "{why}");
+    }
 }
 
 #[test]
@@ -237,4 +248,25 @@ proptest! {
         prop_assert_eq!(request.labels, labels);
         prop_assert_eq!(request.host.memory_bytes, memory);
     }
+}
+
+#[test]
+fn networks_and_ports_come_through() {
+    let request = request(json!({
+        "Image": "x", "MacAddress": "02:00:00:00:00:05", "ExposedPorts": { "80/tcp": {}, "90": {} },
+        "HostConfig": { "NetworkMode": "front", "PortBindings": { "80/tcp": [{ "HostIp": "127.0.0.1", "HostPort": "8080" }] } },
+        "NetworkingConfig": { "EndpointsConfig": {
+            "front": { "Aliases": ["a"], "IPAMConfig": { "IPv4Address": "10.0.0.5" } }, "back": null,
+        } },
+    }));
+    assert_eq!(request.exposed_ports, ["80/tcp", "90/tcp"]);
+    assert_eq!(request.host.network_mode, "front");
+    let front = &request.networks["front"];
+    assert_eq!(
+        (front.aliases.as_slice(), front.ipv4),
+        (["a".to_owned()].as_slice(), Some([10, 0, 0, 5].into()))
+    );
+    assert_eq!(front.mac.unwrap().to_string(), "02:00:00:00:00:05");
+    assert_eq!(request.networks["back"], EndpointConfig::default());
+    assert_eq!(request.host.port_bindings["80/tcp"][0].first, 8080);
 }

@@ -4,10 +4,11 @@ use super::create::{NEVER_KILL, annotations_of};
 use super::sizes::Sizes;
 use crate::api::Call;
 use crate::error::Answer;
+use crate::networks::{ports, settings};
 use crate::request;
 use crate::system::{RUNTIME, STORAGE_DRIVER};
 use crate::text;
-use engine::{Config, Container, HostConfig, State, Status};
+use engine::{Config, Container, Health, HostConfig, State, Status};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -16,7 +17,7 @@ const SHM_BYTES: u64 = 64 << 20;
 
 pub fn inspect(call: &Call, id: &str) -> Answer {
     let container = super::find(call, id)?;
-    let log = call.engine().log_path(&container.id);
+    let log = call.engine().log_path(&container).unwrap_or_default();
     let execs = call.engine().execs(&container.id);
     let mut value = container_json(&container, &log, &execs);
     if call.query.flag("size") {
@@ -40,7 +41,7 @@ fn container_json(container: &Container, log: &Path, execs: &[String]) -> Value 
         "HostsPath": "",
         "LogPath": log,
         "Name": format!("/{}", container.name),
-        "RestartCount": 0,
+        "RestartCount": container.state.restart_count,
         "Driver": STORAGE_DRIVER,
         "Platform": "linux",
         "MountLabel": "",
@@ -51,20 +52,14 @@ fn container_json(container: &Container, log: &Path, execs: &[String]) -> Value 
         "GraphDriver": { "Name": STORAGE_DRIVER, "Data": {} },
         "Mounts": [],
         "Config": config_json(config),
-        "NetworkSettings": {
-            "Bridge": "", "SandboxID": "", "SandboxKey": "", "Ports": {}, "HairpinMode": false,
-            "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0, "SecondaryIPAddresses": null,
-            "SecondaryIPv6Addresses": null, "EndpointID": "", "Gateway": "", "GlobalIPv6Address": "",
-            "GlobalIPv6PrefixLen": 0, "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "MacAddress": "",
-            "Networks": {},
-        },
+        "NetworkSettings": settings::settings_json(container),
     })
 }
 
 fn state_json(state: &State) -> Value {
-    json!({
+    let mut value = json!({
         "Status": state.status.to_string(),
-        "Running": state.status.is_up() || state.status == Status::Restarting,
+        "Running": state.status.is_running(),
         "Paused": state.status == Status::Paused,
         "Restarting": state.status == Status::Restarting,
         "OOMKilled": state.oom_killed,
@@ -76,7 +71,27 @@ fn state_json(state: &State) -> Value {
         "FinishedAt": text::moment_or_never(state.finished_at),
         // Ours: the domain of the guest.
         "DomID": state.domid,
-    })
+    });
+    if let Some(health) = &state.health {
+        value["Health"] = health_json(health);
+    }
+    value
+}
+
+fn health_json(health: &Health) -> Value {
+    let log: Vec<Value> = health
+        .log
+        .iter()
+        .map(|probe| {
+            json!({
+                "Start": text::moment(probe.start),
+                "End": text::moment(probe.end),
+                "ExitCode": probe.exit_code,
+                "Output": probe.output,
+            })
+        })
+        .collect();
+    json!({ "Status": health.status.to_string(), "FailingStreak": health.failing_streak, "Log": log })
 }
 
 /// Go writes an empty slice that was never set as null.
@@ -123,6 +138,9 @@ fn config_json(config: &Config) -> Value {
     if !config.stop_signal.is_empty() {
         value["StopSignal"] = json!(config.stop_signal);
     }
+    if let Some(check) = &config.healthcheck {
+        value["Healthcheck"] = json!(check);
+    }
     if let Some(seconds) = config.stop_timeout_seconds {
         value["StopTimeout"] = if seconds == NEVER_KILL {
             json!(-1)
@@ -146,9 +164,9 @@ fn host_json(host: &HostConfig) -> Value {
     let mut value = json!({
         "Binds": null,
         "ContainerIDFile": "",
-        "LogConfig": { "Type": "json-file", "Config": {} },
+        "LogConfig": { "Type": host.log.driver(), "Config": host.log.options },
         "NetworkMode": host.network_mode,
-        "PortBindings": {},
+        "PortBindings": ports::bindings_json(&host.port_bindings),
         "RestartPolicy": {
             "Name": restart_policy,
             "MaximumRetryCount": host.restart_policy.maximum_retry_count,
@@ -168,11 +186,11 @@ fn host_json(host: &HostConfig) -> Value {
         "GroupAdd": list(&host.group_add),
         "IpcMode": "private",
         "Cgroup": "",
-        "Links": null,
+        "Links": list(&host.links),
         "OomScoreAdj": 0,
         "PidMode": "",
         "Privileged": host.privileged,
-        "PublishAllPorts": false,
+        "PublishAllPorts": host.publish_all_ports,
         "ReadonlyRootfs": host.read_only,
         "SecurityOpt": list(&host.security_opt),
         "UTSMode": "",
@@ -281,7 +299,7 @@ mod tests {
             ("/Config/Entrypoint", Value::Null),
             ("/Config/ExposedPorts", json!({ "80/tcp": {} })),
             ("/Config/StopTimeout", json!(-1)),
-            ("/NetworkSettings/Ports", json!({})),
+            ("/NetworkSettings/Ports", json!({ "80/tcp": null })),
             ("/NetworkSettings/Networks", json!({})),
             ("/Mounts", json!([])),
             ("/LogPath", json!("/log")),

@@ -5,10 +5,11 @@ use super::sizes::Sizes;
 use crate::api::Call;
 use crate::error::{Answer, ApiError};
 use crate::filters::Filters;
+use crate::networks::{ports, settings};
 use crate::request;
 use crate::text;
 use chrono::{DateTime, Utc};
-use engine::{Container, Status};
+use engine::{Container, HealthStatus, Status};
 use serde_json::{Value, json};
 
 const FILTERS: &[&str] = &[
@@ -118,7 +119,7 @@ impl Selection {
         let is_task = self.filters.flag("is-task")?;
         let all = self.all || self.limit.is_some() || self.filters.has("status");
         let fits = |container: &Container| {
-            (all || container.state.status.is_up())
+            (all || container.state.status.is_running())
                 && is_task != Some(true)
                 && (codes.is_empty() || exited_with(container, &codes))
                 && self.fits(container)
@@ -143,14 +144,25 @@ impl Selection {
             && self.before.is_none_or(|before| container.created_at < before)
             && self.since.is_none_or(|since| container.created_at > since)
             && filters.labels(&config.labels)
-            && filters.any("network", |network| network == config.host.network_mode)
+            && filters.any("network", |network| {
+                config.networks.iter().any(|(name, endpoint)| name == network || endpoint.network_id.starts_with(network))
+                    || network == config.host.network_mode
+            })
             && filters.any("expose", |port| config.exposed_ports.iter().any(|exposed| same_port(exposed, port)))
             // There are none of these.
             && !filters.has("volume")
-            && !filters.has("publish")
-            && filters.any("health", |health| health == "none")
+            && filters.any("publish", |port| container.state.published.iter().any(|published| {
+                same_port(&format!("{}/{}", published.host.port(), published.protocol), port)
+            }))
+            && filters.any("health", |wanted| wanted == health(container))
             && filters.any("isolation", |isolation| ["", "default"].contains(&isolation))
     }
+}
+
+/// As the filter names it.
+fn health(container: &Container) -> String {
+    let health = container.state.health.as_ref();
+    health.map_or_else(|| "none".to_owned(), |health| health.status.to_string())
 }
 
 fn same_port(exposed: &str, wanted: &str) -> bool {
@@ -159,7 +171,7 @@ fn same_port(exposed: &str, wanted: &str) -> bool {
 
 fn exited_with(container: &Container, codes: &[i32]) -> bool {
     let state = &container.state;
-    !state.status.is_up() && state.started_at.is_some() && codes.contains(&state.exit_code)
+    !state.status.is_running() && state.started_at.is_some() && codes.contains(&state.exit_code)
 }
 
 /// Docker's words for how a container stands.
@@ -167,7 +179,11 @@ pub fn status_text(container: &Container, now: DateTime<Utc>) -> String {
     let state = &container.state;
     let since = |at: Option<DateTime<Utc>>| text::duration(now - at.unwrap_or(now));
     match state.status {
-        Status::Running => format!("Up {}", since(state.started_at)),
+        Status::Running => match state.health.as_ref().map(|health| health.status) {
+            None => format!("Up {}", since(state.started_at)),
+            Some(HealthStatus::Starting) => format!("Up {} (health: starting)", since(state.started_at)),
+            Some(health) => format!("Up {} ({health})", since(state.started_at)),
+        },
         Status::Paused => format!("Up {} (Paused)", since(state.started_at)),
         Status::Restarting => format!(
             "Restarting ({}) {} ago",
@@ -200,7 +216,7 @@ pub fn container_json(container: &Container, now: DateTime<Utc>, sizes: Option<&
         "ImageID": container.image_id,
         "Command": command(container),
         "Created": container.created_at.timestamp(),
-        "Ports": [],
+        "Ports": ports::list_json(config, &container.state),
         "Labels": config.labels,
         "State": container.state.status.to_string(),
         "Status": status_text(container, now),
@@ -208,7 +224,7 @@ pub fn container_json(container: &Container, now: DateTime<Utc>, sizes: Option<&
             "NetworkMode": config.host.network_mode,
             "Annotations": annotations_of(&config.host),
         },
-        "NetworkSettings": { "Networks": {} },
+        "NetworkSettings": { "Networks": settings::networks_json(container) },
         "Mounts": [],
     });
     if let Some(sizes) = sizes {

@@ -9,6 +9,7 @@ use crate::text;
 use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use engine::{Error, LogEntry, LogOptions};
+use std::collections::BTreeMap;
 
 pub async fn logs(call: &Call, id: &str) -> Answer {
     let options = options(&call.query)?;
@@ -72,8 +73,10 @@ impl Writer {
             true => text::log_moment(entry.at) + " ",
             false => String::new(),
         };
-        // Labels of the container that a log option names would stand here.
-        let details = if self.details { " " } else { "" };
+        let details = match self.details {
+            true => details(&entry.attributes) + " ",
+            false => String::new(),
+        };
         let stream = frames::stream_number(entry.source);
         frames::put(
             out,
@@ -82,6 +85,25 @@ impl Writer {
             &[time.as_bytes(), details.as_bytes(), &entry.bytes],
         );
     }
+}
+
+/// `key=value,…`, in the form of a query so that commas and spaces in them are told apart.
+fn details(attributes: &BTreeMap<String, String>) -> String {
+    let escaped = |text: &str| -> String {
+        text.bytes()
+            .map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    char::from(byte).to_string()
+                }
+                b' ' => "+".to_owned(),
+                _ => format!("%{byte:02X}"),
+            })
+            .collect()
+    };
+    let pairs = attributes
+        .iter()
+        .map(|(key, value)| format!("{}={}", escaped(key), escaped(value)));
+    pairs.collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -95,6 +117,7 @@ mod tests {
             source,
             at: DateTime::from_timestamp(1_700_000_000, 42).unwrap(),
             bytes: Bytes::from_static(text.as_bytes()),
+            attributes: BTreeMap::new(),
         })
     }
 
@@ -123,6 +146,23 @@ mod tests {
         assert_eq!(
             writer.write(vec![entry(Source::Stdout, "a\n"), entry(Source::Stdout, "b")]),
             " a\n b"
+        );
+    }
+
+    #[test]
+    fn details_are_escaped() {
+        let of = |pairs: &[(&str, &str)]| {
+            details(
+                &pairs
+                    .iter()
+                    .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                    .collect(),
+            )
+        };
+        assert_eq!(of(&[]), "");
+        assert_eq!(
+            of(&[("tag", "web/1"), ("com.x", "a b,ü")]),
+            "com.x=a+b%2C%C3%BC,tag=web%2F1"
         );
     }
 

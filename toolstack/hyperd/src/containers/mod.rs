@@ -1,7 +1,9 @@
 //! Containers and what runs in them.
 
+pub mod archive;
 pub mod attach;
 pub mod body;
+pub mod commit;
 pub mod create;
 pub mod exec;
 pub mod inspect;
@@ -11,6 +13,9 @@ pub mod logs;
 pub mod prune;
 mod refused;
 pub mod sizes;
+pub mod stats;
+pub mod top;
+pub mod update;
 
 use crate::api::Call;
 use crate::error::ApiError;

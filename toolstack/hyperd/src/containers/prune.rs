@@ -15,21 +15,33 @@ pub async fn prune(call: &Call) -> Answer {
     let filters = Filters::of(&call.query, FILTERS)?;
     let until = until(&filters, Utc::now())?;
     let mut deleted = Vec::new();
+    let mut reclaimed = 0;
     for container in call.engine().containers() {
         if !fits(&container, &filters, until) {
             continue;
         }
+        let bytes = call.engine().disk_bytes(&container.id);
         let (engine, id) = (call.app.engine.clone(), container.id.clone());
         match to_the_end(async move { engine.remove(&id, false).await }).await {
-            Ok(()) => deleted.push(container.id),
+            Ok(()) => {
+                deleted.push(container.id);
+                reclaimed += bytes;
+            }
             // Somebody was quicker, or it was started.
             Err(error) => tracing::debug!(container = container.id, error = error.message, "not pruned"),
         }
     }
+    pruned(call, "container", reclaimed);
     Ok(request::ok_json(&json!({
         "ContainersDeleted": if deleted.is_empty() { None } else { Some(deleted) },
-        "SpaceReclaimed": 0,
+        "SpaceReclaimed": reclaimed,
     })))
+}
+
+/// Tells of what was had back.
+pub fn pruned(call: &Call, kind: &'static str, reclaimed: u64) {
+    let attributes = [("reclaimed".to_owned(), reclaimed.to_string())].into();
+    call.engine().tell(kind, "prune", "", attributes);
 }
 
 fn fits(container: &Container, filters: &Filters, until: Option<DateTime<Utc>>) -> bool {

@@ -4,6 +4,7 @@
 use super::body::{Body, Host};
 use crate::error::ApiError;
 use crate::system::RUNTIME;
+use engine::network::DEFAULT;
 
 pub fn refuse(body: &Body, host: &Host) -> Result<(), ApiError> {
     let modes = [
@@ -22,21 +23,13 @@ pub fn refuse(body: &Body, host: &Host) -> Result<(), ApiError> {
             )));
         }
     }
-    let published = host.publish_all_ports == Some(true)
-        || host
-            .port_bindings
-            .iter()
-            .flat_map(|ports| ports.values().flatten())
-            .any(|bindings| !bindings.is_empty());
     let volumes = some(&host.binds) || body.volumes.as_ref().is_some_and(|volumes| !volumes.is_empty());
     for (asked, what) in [
-        (published, "published ports are not supported yet"),
         (volumes, "volumes and bind mounts are not supported yet"),
         (
             some(&host.volumes_from),
             "volumes of other containers are not supported yet",
         ),
-        (some(&host.links), "links are not supported"),
         (
             some(&host.devices),
             "devices of the host are not supported: a container has no access to its kernel",
@@ -55,32 +48,10 @@ pub fn refuse(body: &Body, host: &Host) -> Result<(), ApiError> {
                 .is_some_and(|options| !options.is_empty()),
             "storage options are not supported yet: the size of disks is set in the config of hyperd",
         ),
-        (
-            body.mac_address.as_deref().is_some_and(|mac| !mac.is_empty()),
-            "mac addresses are not supported yet",
-        ),
     ] {
         if asked {
             return Err(ApiError::invalid(what));
         }
-    }
-    let networks = body
-        .networking_config
-        .as_ref()
-        .and_then(|config| config.endpoints_config.as_ref());
-    if let Some(name) = networks
-        .into_iter()
-        .flat_map(|networks| networks.keys())
-        .find(|name| network_mode(name).is_none())
-    {
-        return Err(no_network(name));
-    }
-    if let Some(kind) = host.log_config.as_ref().and_then(|log| log.r#type.as_deref())
-        && !["", "json-file"].contains(&kind)
-    {
-        return Err(ApiError::invalid(format!(
-            "logger: no log driver named '{kind}' is registered"
-        )));
     }
     match host.runtime.as_deref() {
         None | Some("" | RUNTIME) => Ok(()),
@@ -94,22 +65,21 @@ fn some<T>(list: &Option<Vec<T>>) -> bool {
     list.as_ref().is_some_and(|list| !list.is_empty())
 }
 
-/// The engine's name for a network.
-pub fn network_mode(name: &str) -> Option<&'static str> {
+/// The engine's name for a network, if it can be one.
+pub fn network_mode(name: &str) -> Result<&str, ApiError> {
     match name {
-        "" | "default" | "bridge" => Some("default"),
-        "none" => Some("none"),
-        _ => None,
+        "" | "default" => Ok(DEFAULT),
+        "host" => Err(ApiError::invalid(
+            "network mode \"host\" is not possible: each container is a virtual machine with a network stack of its own; publish ports instead",
+        )),
+        name if name.starts_with("container:") => Err(ApiError::invalid(format!(
+            "network mode {name:?} is not possible: containers are virtual machines of their own and share no network stack; put both on one network"
+        ))),
+        name => Ok(name),
     }
 }
 
-pub fn no_network(name: &str) -> ApiError {
-    ApiError::invalid(format!(
-        "network {name:?} is not supported: use the default or \"none\""
-    ))
-}
-
-pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
+pub fn warnings(host: &Host) -> Vec<String> {
     let number = |value: Option<i64>| value.is_some_and(|value| value > 0);
     let text = |value: &Option<String>| value.as_deref().is_some_and(|value| !value.is_empty());
     let blkio = some(&host.blkio_weight_device)
@@ -117,13 +87,6 @@ pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
         || some(&host.blkio_device_write_bps)
         || some(&host.blkio_device_read_iops)
         || some(&host.blkio_device_write_iops);
-    let log_options = host.log_config.as_ref().and_then(|log| log.config.as_ref());
-    let checked = |test: &Vec<String>| !matches!(test.first().map(String::as_str), None | Some("" | "NONE"));
-    let health = body
-        .healthcheck
-        .as_ref()
-        .and_then(|check| check.test.as_ref())
-        .is_some_and(checked);
     [
         (number(host.memory_reservation), "a soft limit of memory"),
         // Without an own value, clients send twice the memory or -1.
@@ -157,11 +120,6 @@ pub fn warnings(body: &Body, host: &Host) -> Vec<String> {
         (number(host.pids_limit), "a limit of processes"),
         (text(&host.cgroup_parent), "the parent cgroup"),
         (text(&host.volume_driver), "the volume driver"),
-        (
-            log_options.is_some_and(|options| !options.is_empty()),
-            "options of the log",
-        ),
-        (health, "a health check"),
     ]
     .into_iter()
     .filter(|(asked, _)| *asked)

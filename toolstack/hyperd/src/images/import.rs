@@ -44,12 +44,13 @@ impl Wanted {
 }
 
 pub async fn import(call: Call, source: &str) -> Answer {
-    let store = Arc::clone(call.engine().images());
+    let engine = call.app.engine.clone();
+    let store = engine.images();
     let wanted = Wanted::of(&call.query, source);
     let image = if source == "-" {
         let upload = Upload::new(call.request.into_body());
         let imported = match wanted {
-            Ok(wanted) => wanted.import(&store, upload.clone()).await,
+            Ok(wanted) => wanted.import(store, upload.clone()).await,
             Err(error) => Err(error),
         };
         if imported.is_err() {
@@ -58,8 +59,9 @@ pub async fn import(call: Call, source: &str) -> Answer {
         imported?
     } else {
         let wanted = wanted?;
-        wanted.import(&store, fetch(&url(source)).await?).await?
+        wanted.import(store, fetch(&url(source)).await?).await?
     };
+    engine.tell_image("import", &image.id, &image.id, Some(&image));
     Ok(request::ok_json(&json!({ "status": image.id })))
 }
 
@@ -71,8 +73,8 @@ fn url(source: &str) -> String {
     }
 }
 
-/// `repo` may have the tag, too.
-fn name(repository: Option<&str>, tag: Option<&str>) -> Result<Option<Name>, ApiError> {
+/// The name that `repo` and `tag` of a new image are; `repo` may have the tag, too.
+pub fn name(repository: Option<&str>, tag: Option<&str>) -> Result<Option<Name>, ApiError> {
     let Some(repository) = repository else {
         return Ok(None);
     };

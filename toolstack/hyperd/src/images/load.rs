@@ -22,7 +22,8 @@ const LINES: usize = 64;
 pub async fn load(call: Call) -> Answer {
     check_platform(call.query.text("platform"))?;
     let quiet = call.query.flag("quiet");
-    let store = Arc::clone(call.engine().images());
+    let engine = call.app.engine.clone();
+    let store = Arc::clone(engine.images());
     let upload = Upload::new(call.request.into_body());
     let (sender, mut lines) = mpsc::channel(LINES);
     tokio::spawn(async move {
@@ -41,6 +42,10 @@ pub async fn load(call: Call) -> Answer {
                 return;
             }
         };
+        for image in &loaded {
+            let found = engine.images().find(&image.id).ok();
+            engine.tell_image("load", &image.id, &image.id, found.as_ref());
+        }
         for line in loaded.iter().flat_map(outcome) {
             if sender.send(Ok(line)).await.is_err() {
                 return;

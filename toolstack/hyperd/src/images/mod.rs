@@ -1,6 +1,6 @@
 //! Images and where they come from.
 
-mod body;
+pub mod body;
 pub mod import;
 pub mod inspect;
 pub mod list;
@@ -76,6 +76,10 @@ pub fn tag(call: &Call, image: &str) -> Answer {
         .ok_or_else(|| ApiError::invalid("invalid reference format: repo is missing"))?;
     let name: Name = full_name(repository, call.query.text("tag")).parse()?;
     call.engine().images().tag(image, &name)?;
+    if let Ok(image) = call.engine().images().find(&name.to_string()) {
+        call.engine()
+            .tell_image("tag", &image.id, &name.to_string(), Some(&image));
+    }
     Ok(request::empty(StatusCode::CREATED))
 }
 

@@ -1,7 +1,7 @@
 //! `DELETE /images/{name}` and `/images/prune`.
 
 use crate::api::Call;
-use crate::containers::prune::until;
+use crate::containers::prune::{pruned, until};
 use crate::error::{Answer, to_the_end};
 use crate::filters::Filters;
 use crate::images::created;
@@ -55,6 +55,7 @@ pub async fn prune(call: &Call) -> Answer {
             Err(error) => tracing::debug!(error = error.message, "an image was not pruned"),
         }
     }
+    pruned(call, "image", reclaimed);
     Ok(request::ok_json(&json!({
         "ImagesDeleted": if removed.is_empty() { None } else { Some(removed) },
         "SpaceReclaimed": reclaimed,

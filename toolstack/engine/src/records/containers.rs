@@ -1,53 +1,11 @@
-//! What must survive the daemon: one record for each container, in SQLite.
-//!
-//! A change is on disk before it is answered: WAL with `synchronous=FULL`.
+//! One record for each container.
 
+use super::{Change, Records, failed};
 use crate::error::{Error, ErrorKind};
 use crate::state::Container;
-use rusqlite::{Connection, OptionalExtension, params};
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Bumped when the tables change; an older daemon refuses a newer database.
-const SCHEMA_VERSION: i64 = 1;
-
-pub struct Records(Mutex<Connection>);
-
-fn failed(what: &'static str) -> impl Fn(rusqlite::Error) -> Error {
-    move |error| Error::from_source(ErrorKind::Failed, what, &error)
-}
+use rusqlite::{OptionalExtension, params};
 
 impl Records {
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let what = "cannot open the records";
-        let connection = Connection::open(path).map_err(|error| {
-            Error::from_source(ErrorKind::Failed, &format!("{what} {}", path.display()), &error)
-        })?;
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-                 CREATE TABLE IF NOT EXISTS containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, record TEXT NOT NULL) STRICT;",
-            )
-            .map_err(failed(what))?;
-        let version: i64 = connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(failed(what))?;
-        if version > SCHEMA_VERSION {
-            return Err(Error::failed(format!(
-                "the records {} are of a newer hyperd (version {version})",
-                path.display()
-            )));
-        }
-        connection
-            .pragma_update(None, "user_version", SCHEMA_VERSION)
-            .map_err(failed(what))?;
-        Ok(Self(Mutex::new(connection)))
-    }
-
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// All containers. A record that cannot be read is an error: to go on without it would orphan its guest.
     pub fn all(&self) -> Result<Vec<Container>, Error> {
         let what = "cannot read the records";
@@ -70,13 +28,15 @@ impl Records {
         })
         .collect()
     }
+}
 
+impl Change<'_> {
     /// Writes a container's record, new or changed.
     pub fn put(&self, container: &Container) -> Result<(), Error> {
         let record = serde_json::to_string(container)
             .map_err(|error| Error::from_source(ErrorKind::Failed, "cannot write the record", &error))?;
-        let connection = self.connection();
-        let taken: Option<String> = connection
+        let taken: Option<String> = self
+            .0
             .query_row(
                 "SELECT id FROM containers WHERE name = ?1 AND id != ?2",
                 params![container.name, container.id],
@@ -87,7 +47,7 @@ impl Records {
         if let Some(id) = taken {
             return Err(name_taken(&container.name, &id));
         }
-        connection
+        self.0
             .execute(
                 "INSERT INTO containers (id, name, record) VALUES (?1, ?2, ?3)
                  ON CONFLICT (id) DO UPDATE SET name = ?2, record = ?3",
@@ -98,7 +58,7 @@ impl Records {
     }
 
     pub fn remove(&self, id: &str) -> Result<(), Error> {
-        self.connection()
+        self.0
             .execute("DELETE FROM containers WHERE id = ?1", [id])
             .map_err(failed("cannot remove the record"))?;
         Ok(())
@@ -130,21 +90,25 @@ mod tests {
         }
     }
 
+    fn put(records: &Records, container: &Container) -> Result<(), Error> {
+        records.change(|change| change.put(container))
+    }
+
     #[test]
     fn records_survive_and_names_are_unique() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hyper.db");
         let records = Records::open(&path).unwrap();
         let mut first = container("a", "one");
-        records.put(&first).unwrap();
+        put(&records, &first).unwrap();
         first.state.exit_code = 7;
-        records.put(&first).unwrap();
-        let error = records.put(&container("b", "one")).unwrap_err();
+        put(&records, &first).unwrap();
+        let error = put(&records, &container("b", "one")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Conflict);
         drop(records);
         let records = Records::open(&path).unwrap();
         assert_eq!(records.all().unwrap(), [first]);
-        records.remove("a").unwrap();
+        records.change(|change| change.remove("a")).unwrap();
         assert!(records.all().unwrap().is_empty());
     }
 }

@@ -1,0 +1,338 @@
+//! A guest comes to its networks and leaves them: addresses, interfaces, ports.
+
+use super::names::Called;
+use super::spec::{Attachment, DEFAULT, Endpoint, EndpointConfig, NONE, Network, Subnet};
+use super::{Attached, Inner, Networks, guest_ports, ports};
+use crate::error::{Error, ErrorKind};
+use crate::names::new_id;
+use crate::spec::Config;
+use crate::state::Container;
+use network::{IpNet, Mac, Published, free_address};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// The networks a container wants, the one that it was started with first.
+pub fn wanted(config: &Config) -> Vec<(String, EndpointConfig)> {
+    let mode = config.host.network_mode.as_str();
+    if mode == NONE {
+        return Vec::new();
+    }
+    let mut wanted: Vec<_> = config.networks.clone().into_iter().collect();
+    // As records are of before there were networks.
+    if wanted.is_empty() && ["", "default"].contains(&mode) {
+        wanted.push((DEFAULT.to_owned(), EndpointConfig::default()));
+    }
+    wanted.sort_by_key(|(name, config)| (name != mode && config.network_id != mode, name.clone()));
+    wanted
+}
+
+impl Inner {
+    pub(super) fn network_of(&self, name: &str, config: &EndpointConfig) -> Result<Network, Error> {
+        let found = match config.network_id.as_str() {
+            "" => self.networks.values().find(|network| network.name == name),
+            id => self.networks.get(id),
+        };
+        let wanted = if config.network_id.is_empty() {
+            name
+        } else {
+            &config.network_id
+        };
+        found.cloned().ok_or_else(|| {
+            Error::not_found(format!(
+                "failed to set up container networking: network {wanted} not found"
+            ))
+        })
+    }
+
+    /// Addresses of a subnet that somebody has.
+    fn taken(&self, network: &Network, subnet: &Subnet) -> BTreeSet<IpAddr> {
+        let on = self.guests.values().flat_map(|guest| &guest.endpoints);
+        on.filter(|endpoint| endpoint.network_id == network.id)
+            .flat_map(|endpoint| endpoint.addresses.iter().map(|net| net.addr()))
+            .chain([subnet.gateway])
+            .chain(subnet.auxiliary.values().copied())
+            .collect()
+    }
+
+    fn address(
+        &mut self,
+        network: &Network,
+        subnet: &Subnet,
+        wanted: Option<IpAddr>,
+        own: &[IpNet],
+    ) -> Result<IpNet, Error> {
+        let mut taken = self.taken(network, subnet);
+        taken.extend(own.iter().map(|net| net.addr()));
+        let address = match wanted {
+            Some(address) if taken.contains(&address) => {
+                return Err(Error::failed(
+                    "failed to set up container networking: Address already in use",
+                ));
+            }
+            Some(address) => address,
+            None => {
+                let range = subnet.range.unwrap_or(subnet.subnet);
+                let last = self.last.get(&subnet.subnet).copied();
+                free_address(subnet.subnet, range, &taken, last).ok_or_else(|| {
+                    Error::failed(format!(
+                        "failed to set up container networking: no available IPv{} addresses on this network's address pools: {} ({})",
+                        if range.addr().is_ipv4() { 4 } else { 6 }, network.name, network.id
+                    ))
+                })?
+            }
+        };
+        if wanted.is_none() {
+            self.last.insert(subnet.subnet, address);
+        }
+        IpNet::new(address, subnet.subnet.prefix_len()).map_err(|error| super::failed(&error))
+    }
+
+    pub(super) fn endpoint(
+        &mut self,
+        name: &str,
+        config: &EndpointConfig,
+        index: u32,
+    ) -> Result<Endpoint, Error> {
+        let network = self.network_of(name, config)?;
+        let (mut addresses, mut gateways) = (Vec::new(), Vec::new());
+        for subnet in &network.subnets {
+            let v4 = subnet.subnet.addr().is_ipv4();
+            // One of each family, though a network may have several.
+            if addresses.iter().any(|net: &IpNet| net.addr().is_ipv4() == v4) {
+                continue;
+            }
+            let chosen = if v4 {
+                config.ipv4.map(IpAddr::V4)
+            } else {
+                config.ipv6.map(IpAddr::V6)
+            };
+            if chosen.is_some_and(|address| !subnet.subnet.contains(&address)) {
+                continue;
+            }
+            addresses.push(self.address(&network, subnet, chosen, &addresses)?);
+            gateways.push(subnet.gateway);
+        }
+        let mac_taken = |mac: Mac, inner: &Self| {
+            let all = inner.guests.values().flat_map(|guest| &guest.endpoints);
+            all.filter(|endpoint| endpoint.network_id == network.id)
+                .any(|endpoint| endpoint.mac == mac)
+        };
+        let mac = match config.mac {
+            // The bridge would send to one what is for the other.
+            Some(mac) if mac_taken(mac, self) => {
+                return Err(Error::failed(format!(
+                    "failed to set up container networking: the MAC address {mac} is in use on network {name}"
+                )));
+            }
+            Some(mac) => mac,
+            None => std::iter::repeat_with(Mac::random)
+                .find(|mac| !mac_taken(*mac, self))
+                .unwrap_or_else(Mac::random),
+        };
+        Ok(Endpoint {
+            id: new_id(),
+            network: network.name.clone(),
+            network_id: network.id.clone(),
+            bridge: network.bridge.clone(),
+            index,
+            mac,
+            addresses,
+            gateways,
+            mtu: network.mtu(),
+            internal: network.internal,
+        })
+    }
+
+    pub(super) fn published(&self) -> Vec<Published> {
+        self.guests
+            .values()
+            .flat_map(|guest| guest.published.iter().copied())
+            .collect()
+    }
+}
+
+impl Networks {
+    /// Gives a container that starts its addresses and ports. What it has is given back by [`Self::detach`].
+    pub fn attach(&self, container: &Container) -> Result<Attachment, Error> {
+        let mut inner = self.inner();
+        let wanted = wanted(&container.config);
+        if wanted.is_empty() {
+            return Ok(Attachment::default());
+        }
+        inner.guests.insert(
+            container.id.clone(),
+            Attached {
+                name: container.name.clone(),
+                called: Called::of(container),
+                endpoints: Vec::new(),
+                interfaces: Vec::new(),
+                published: Vec::new(),
+                _held: Vec::new(),
+            },
+        );
+        let result = self.give(&mut inner, container, &wanted);
+        if result.is_err() {
+            inner.guests.remove(&container.id);
+        }
+        result
+    }
+
+    fn give(
+        &self,
+        inner: &mut Inner,
+        container: &Container,
+        wanted: &[(String, EndpointConfig)],
+    ) -> Result<Attachment, Error> {
+        for (index, (name, config)) in wanted.iter().enumerate() {
+            let endpoint = inner.endpoint(name, config, index as u32)?;
+            if let Some(guest) = inner.guests.get_mut(&container.id) {
+                guest.endpoints.push(endpoint);
+            }
+        }
+        let others = inner.published();
+        let Some(guest) = inner.guests.get_mut(&container.id) else {
+            return Ok(Attachment::default());
+        };
+        let shown = format!(
+            "{} ({})",
+            container.name,
+            guest.endpoints.first().map_or("", |endpoint| &endpoint.id)
+        );
+        let (held, published) = ports::take(&shown, &container.config, &guest.endpoints, &others)?;
+        guest._held = held;
+        guest.published.clone_from(&published);
+        Ok(Attachment {
+            endpoints: guest.endpoints.clone(),
+            published,
+        })
+    }
+
+    /// Gives a container that runs what it wants now and has not: one endpoint more.
+    pub fn add_endpoint(&self, container: &Container) -> Result<Endpoint, Error> {
+        let mut inner = self.inner();
+        let Some(guest) = inner.guests.get(&container.id) else {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode",
+            ));
+        };
+        let has = |network: &str| {
+            guest
+                .endpoints
+                .iter()
+                .any(|endpoint| endpoint.network == *network)
+        };
+        let wanted = wanted(&container.config).into_iter().find(|(name, _)| !has(name));
+        let index = (0..).find(|index| guest.endpoints.iter().all(|endpoint| endpoint.index != *index));
+        let (Some((name, config)), Some(index)) = (wanted, index) else {
+            return Err(Error::failed("there is no network to connect to"));
+        };
+        let endpoint = inner.endpoint(&name, &config, index)?;
+        let others = inner.published();
+        if let Some(guest) = inner.guests.get_mut(&container.id) {
+            guest.called = Called::of(container);
+            guest.endpoints.push(endpoint.clone());
+            // On closed networks only there was nowhere to publish to.
+            if guest.published.is_empty() {
+                let shown = format!("{} ({})", container.name, endpoint.id);
+                match ports::take(&shown, &container.config, &guest.endpoints, &others) {
+                    Ok((held, published)) => {
+                        guest._held = held;
+                        guest.published = published;
+                    }
+                    Err(error) => {
+                        guest.endpoints.pop();
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(endpoint)
+    }
+
+    /// Takes one endpoint away; ports that led to it lead to another, if there is one.
+    pub async fn remove_endpoint(&self, id: &str, network_id: &str, interface: String) -> Result<(), Error> {
+        let (before, after) = {
+            let mut inner = self.inner();
+            let Some(guest) = inner.guests.get_mut(id) else {
+                return Ok(());
+            };
+            let before = guest.published.clone();
+            guest
+                .endpoints
+                .retain(|endpoint| endpoint.network_id != network_id);
+            guest.interfaces.retain(|known| *known != interface);
+            guest.published = ports::lead_to(&before, &guest.endpoints);
+            (before, guest.published.clone())
+        };
+        self.rules_to_the_end(move |firewall| {
+            firewall.remove_guest(&[interface], &before)?;
+            firewall.add_guest(Vec::new(), &after)
+        })
+        .await?;
+        self.float(id).await
+    }
+
+    /// What a container has now.
+    pub fn attachment(&self, id: &str) -> Option<Attachment> {
+        self.inner().guests.get(id).map(|guest| Attachment {
+            endpoints: guest.endpoints.clone(),
+            published: guest.published.clone(),
+        })
+    }
+
+    /// Numbers of a guest's interfaces, in the order of its endpoints.
+    pub fn indexes(&self, id: &str) -> Vec<u32> {
+        let inner = self.inner();
+        let endpoints = inner.guests.get(id).map(|guest| guest.endpoints.iter());
+        endpoints
+            .into_iter()
+            .flatten()
+            .map(|endpoint| endpoint.index)
+            .collect()
+    }
+
+    /// Lets a guest that is built speak: `interfaces` of the host are its, in the order of its endpoints.
+    pub async fn open_guest(&self, id: &str, interfaces: Vec<String>) -> Result<(), Error> {
+        let (ports, published) = {
+            let mut inner = self.inner();
+            let Some(guest) = inner.guests.get_mut(id) else {
+                return Ok(());
+            };
+            guest.interfaces = interfaces;
+            (
+                guest_ports(&guest.endpoints, &guest.interfaces),
+                guest.published.clone(),
+            )
+        };
+        self.rules_to_the_end(move |firewall| firewall.add_guest(ports, &published))
+            .await?;
+        self.float(id).await
+    }
+
+    /// Takes back all that a container had.
+    pub async fn detach(&self, id: &str) {
+        // Rules first: what they lead to is then still nobody else's.
+        let (interfaces, published) = {
+            let mut inner = self.inner();
+            let Some(guest) = inner.guests.get_mut(id) else {
+                return;
+            };
+            (std::mem::take(&mut guest.interfaces), guest.published.clone())
+        };
+        // What fails of it has been told.
+        let _ = self.float(id).await;
+        if !interfaces.is_empty()
+            && let Err(error) = self
+                .rules_to_the_end(move |firewall| firewall.remove_guest(&interfaces, &published))
+                .await
+        {
+            tracing::error!(container = id, %error, "rules of a guest may be left");
+        }
+        self.inner().guests.remove(id);
+    }
+}
+
+#[cfg(test)]
+#[path = "attach_tests.rs"]
+mod tests;

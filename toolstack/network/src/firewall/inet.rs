@@ -1,0 +1,216 @@
+//! Translation between networks and the outside, and what may pass between them.
+
+use super::{Elements, NetworkRules, Published, floating, name};
+use crate::nft::{
+    Batch, DESTINATION_PORT, Element, Field, Hook, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION, IP6_SOURCE,
+    Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
+};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+/// Ours, and those of them that are closed.
+pub const BRIDGES: Set = Set {
+    name: "bridges",
+    key: &[Type::Name],
+    data: &[],
+};
+const INTERNAL: Set = Set {
+    name: "internal",
+    key: &[Type::Name],
+    data: &[],
+};
+/// Each of ours twice.
+const SAME: Set = Set {
+    name: "same",
+    key: &[Type::Name, Type::Name],
+    data: &[],
+};
+/// Published at all addresses of the host, and at one.
+const ANY4: Set = Set {
+    name: "any4",
+    key: &[Type::Protocol, Type::Port],
+    data: &[Type::Ip4, Type::Port],
+};
+const ONE4: Set = Set {
+    name: "one4",
+    key: &[Type::Ip4, Type::Protocol, Type::Port],
+    data: &[Type::Ip4, Type::Port],
+};
+const ANY6: Set = Set {
+    name: "any6",
+    key: &[Type::Protocol, Type::Port],
+    data: &[Type::Ip6, Type::Port],
+};
+const ONE6: Set = Set {
+    name: "one6",
+    key: &[Type::Ip6, Type::Protocol, Type::Port],
+    data: &[Type::Ip6, Type::Port],
+};
+
+pub fn network_elements(network: &NetworkRules, elements: &mut Elements) {
+    let name = name(&network.bridge);
+    elements
+        .entry((false, SAME.name))
+        .or_default()
+        .insert(Element::of(&[&name, &name]));
+    let bridge = Element::of(&[&name]);
+    if network.internal {
+        elements
+            .entry((false, INTERNAL.name))
+            .or_default()
+            .insert(bridge.clone());
+    }
+    elements.entry((false, BRIDGES.name)).or_default().insert(bridge);
+}
+
+pub fn published_elements(published: &Published, elements: &mut Elements) {
+    let protocol = [published.protocol.number()];
+    let port = published.host.port().to_be_bytes();
+    let address = octets(published.host.ip());
+    let everywhere = published.host.ip().is_unspecified();
+    let set = match (published.host.is_ipv4(), everywhere) {
+        (true, true) => ANY4,
+        (true, false) => ONE4,
+        (false, true) => ANY6,
+        (false, false) => ONE6,
+    };
+    let element = match everywhere {
+        true => Element::of(&[&protocol, &port]),
+        false => Element::of(&[&address, &protocol, &port]),
+    };
+    let element = element.with(&[
+        &octets(published.guest.ip()),
+        &published.guest.port().to_be_bytes(),
+    ]);
+    elements.entry((false, set.name)).or_default().insert(element);
+}
+
+/// Chains at their hooks (linux/netfilter.h) and priorities (linux/netfilter_ipv4.h).
+fn hook(kind: &'static str, number: u32, priority: i32) -> Option<Hook> {
+    Some(Hook {
+        kind,
+        number,
+        priority,
+    })
+}
+
+const RECEIVED: u32 = 0;
+const FORWARDED: u32 = 2;
+const SENT: u32 = 3;
+const LEAVING: u32 = 4;
+const BEFORE_ALL: i32 = -300;
+const DESTINATION_NAT: i32 = -100;
+const FILTER: i32 = 0;
+const SOURCE_NAT: i32 = 100;
+
+const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 0));
+
+pub fn chains<'a>(
+    batch: &mut Batch,
+    table: Table,
+    networks: impl Iterator<Item = &'a NetworkRules>,
+    closed: bool,
+) {
+    for set in [BRIDGES, SAME, INTERNAL, ANY4, ONE4, ANY6, ONE6] {
+        batch.set(table, &set);
+    }
+    floating::sets(batch, table);
+    batch.chain(table, "published", None);
+    batch.chain(table, "guard", hook("filter", RECEIVED, BEFORE_ALL));
+    batch.chain(table, "received", hook("nat", RECEIVED, DESTINATION_NAT));
+    batch.chain(table, "sent", hook("nat", SENT, DESTINATION_NAT));
+    batch.chain(table, "forwarded", hook("filter", FORWARDED, FILTER));
+    batch.chain(table, "leaving", hook("nat", LEAVING, SOURCE_NAT));
+    let mut rule = |chain: &str, rule: Rule| batch.rule(table, chain, &rule);
+
+    // Bridges route to 127.0.0.0/8, so that the host reaches published ports there; nobody else is to.
+    let to_loopback = Rule::new().input_in(BRIDGES.name).family(NFPROTO_IPV4);
+    rule(
+        "guard",
+        to_loopback.starts_with(IP4_DESTINATION, LOOPBACK, 8).drop(),
+    );
+
+    for chain in ["received", "sent"] {
+        rule(chain, Rule::new().for_this_host().jump("published"));
+    }
+    for inwards in floating::inwards() {
+        rule("published", inwards);
+    }
+    for (family, destination, one, any) in [
+        (NFPROTO_IPV4, IP4_DESTINATION, ONE4, ANY4),
+        (NFPROTO_IPV6, IP6_DESTINATION, ONE6, ANY6),
+    ] {
+        let asked = |rule: Rule| rule.meta(Meta::Protocol).load(DESTINATION_PORT);
+        let here = asked(Rule::new().family(family).load(destination));
+        rule("published", here.send_to_mapped(one.name, family));
+        rule(
+            "published",
+            asked(Rule::new().family(family)).send_to_mapped(any.name, family),
+        );
+    }
+
+    forwarding(&mut rule, closed);
+
+    // What the host itself sends to a guest from its loopback gets an address that the guest can answer.
+    let from_loopback = Rule::new().output_in(BRIDGES.name).family(NFPROTO_IPV4);
+    rule(
+        "leaving",
+        from_loopback.starts_with(IP4_SOURCE, LOOPBACK, 8).masquerade(),
+    );
+    for outwards in floating::outwards() {
+        rule("leaving", outwards);
+    }
+    for network in networks {
+        for subnet in &network.subnets {
+            let from = || from_subnet(*subnet);
+            // A guest that asks for a published port of its own network: the answer must come back this way.
+            rule(
+                "leaving",
+                from().output_in(BRIDGES.name).translated().masquerade(),
+            );
+            if network.masquerade && !network.internal {
+                rule("leaving", from().output_not_in(BRIDGES.name).masquerade());
+            }
+        }
+    }
+}
+
+fn from_subnet(subnet: IpNet) -> Rule {
+    let (family, source): (u8, Field) = match subnet {
+        IpNet::V4(_) => (NFPROTO_IPV4, IP4_SOURCE),
+        IpNet::V6(_) => (NFPROTO_IPV6, IP6_SOURCE),
+    };
+    Rule::new()
+        .family(family)
+        .starts_with(source, subnet.network(), subnet.prefix_len())
+}
+
+fn forwarding(rule: &mut impl FnMut(&str, Rule), closed: bool) {
+    let mut forwarded = |it: Rule| rule("forwarded", it);
+    // Seen here only on hosts that show bridged packets to the rules of routed ones (br_netfilter), and when a guest asks
+    // for a port that its own network publishes.
+    forwarded(
+        Rule::new()
+            .meta(Meta::InputName)
+            .meta(Meta::OutputName)
+            .within(SAME.name)
+            .accept(),
+    );
+    for (set, into) in [(INTERNAL, true), (INTERNAL, false)] {
+        let at = if into {
+            Rule::new().output_in(set.name)
+        } else {
+            Rule::new().input_in(set.name)
+        };
+        forwarded(at.drop());
+    }
+    let into = || Rule::new().output_in(BRIDGES.name);
+    forwarded(into().established().accept());
+    forwarded(into().translated().accept());
+    // From outside, and from one network to another.
+    forwarded(into().drop());
+    forwarded(Rule::new().input_in(BRIDGES.name).accept());
+    if closed {
+        forwarded(Rule::new().drop());
+    }
+}

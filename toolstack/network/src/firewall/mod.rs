@@ -1,0 +1,292 @@
+//! All rules of ours, in two tables of nf_tables: `bridge hyper`, where guests are held to what is theirs, and
+//! `inet hyper`, where their packets are translated and networks kept apart.
+//!
+//! What changes with every guest is in sets and maps, so that a packet costs the same however many guests there are.
+//! A change is one transaction; when it fails, everything is written anew from what is to be.
+
+mod bridge;
+mod floating;
+mod inet;
+
+use crate::mac::Mac;
+use crate::nft::{Batch, Element, NftError, Table};
+use crate::port::Protocol;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+/// What the rules need to know of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkRules {
+    pub bridge: String,
+    pub subnets: Vec<IpNet>,
+    /// Closed: nothing goes in or out.
+    pub internal: bool,
+    /// The outside sees the host's address.
+    pub masquerade: bool,
+}
+
+/// A guest's interface: what it may say that it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestPort {
+    /// In the host.
+    pub interface: String,
+    pub mac: Mac,
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A port of the host that leads to a guest. An unspecified address stands for all of its family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Published {
+    pub protocol: Protocol,
+    pub host: SocketAddr,
+    pub guest: SocketAddr,
+}
+
+/// An address of the outside that is a guest's, both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Floating {
+    pub outside: IpAddr,
+    pub guest: IpAddr,
+}
+
+/// Elements of the sets, by table and set.
+type Elements = BTreeMap<(bool, &'static str), BTreeSet<Element>>;
+
+const BRIDGE: Table = Table {
+    family: 7,
+    name: "hyper",
+};
+const INET: Table = Table {
+    family: 1,
+    name: "hyper",
+};
+
+fn table(bridge: bool) -> Table {
+    if bridge { BRIDGE } else { INET }
+}
+
+/// All rules as they are to be.
+#[derive(Debug, Default)]
+pub struct Firewall {
+    networks: BTreeMap<String, NetworkRules>,
+    ports: BTreeMap<String, GuestPort>,
+    published: BTreeSet<Published>,
+    floating: Vec<Floating>,
+    /// Packets that are not of our networks are not forwarded: the host did so only since we are here.
+    closed: bool,
+    /// What the kernel has.
+    written: bool,
+}
+
+impl Firewall {
+    /// `closed`: nothing is forwarded but what is of our networks.
+    pub fn new(closed: bool) -> Self {
+        Self {
+            closed,
+            ..Self::default()
+        }
+    }
+
+    fn elements(&self) -> Elements {
+        let mut elements = Elements::new();
+        for port in self.ports.values() {
+            bridge::elements(port, &mut elements);
+        }
+        for network in self.networks.values() {
+            inet::network_elements(network, &mut elements);
+        }
+        for published in &self.published {
+            inet::published_elements(published, &mut elements);
+        }
+        for floating in &self.floating {
+            floating::elements(floating, &mut elements);
+        }
+        elements
+    }
+
+    /// Everything anew.
+    fn rewrite(&self) -> Batch {
+        let mut batch = Batch::default();
+        for table in [BRIDGE, INET] {
+            // One that is not there cannot be deleted.
+            batch.table(table);
+            batch.delete_table(table);
+            batch.table(table);
+        }
+        bridge::chains(&mut batch, BRIDGE);
+        inet::chains(&mut batch, INET, self.networks.values(), self.closed);
+        for ((of, set), elements) in self.elements() {
+            let elements: Vec<_> = elements.into_iter().collect();
+            batch.add(table(of), set, &elements);
+        }
+        batch
+    }
+
+    /// Makes the kernel have what is to be, whatever it has. Blocks.
+    pub fn write(&mut self) -> Result<(), NftError> {
+        self.written = false;
+        self.rewrite().commit()?;
+        self.written = true;
+        Ok(())
+    }
+
+    fn change(&mut self, before: &Elements) -> Result<(), NftError> {
+        if !self.written {
+            return self.write();
+        }
+        let after = self.elements();
+        let none = BTreeSet::new();
+        let mut batch = Batch::default();
+        let mut changed = false;
+        let keys: BTreeSet<_> = before.keys().chain(after.keys()).copied().collect();
+        for (of, set) in keys {
+            let (old, new) = (
+                before.get(&(of, set)).unwrap_or(&none),
+                after.get(&(of, set)).unwrap_or(&none),
+            );
+            let gone: Vec<_> = old.difference(new).cloned().collect();
+            let come: Vec<_> = new.difference(old).cloned().collect();
+            changed |= !gone.is_empty() || !come.is_empty();
+            batch.remove(table(of), set, &gone);
+            batch.add(table(of), set, &come);
+        }
+        if !changed {
+            return Ok(());
+        }
+        if let Err(error) = batch.commit() {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the rules are written anew"
+            );
+            return self.write();
+        }
+        Ok(())
+    }
+
+    /// Only at the start, before the first [`Self::write`].
+    pub fn set_network(&mut self, rules: NetworkRules) {
+        self.networks.insert(rules.bridge.clone(), rules);
+    }
+
+    pub fn add_network(&mut self, rules: NetworkRules) -> Result<(), NftError> {
+        self.set_network(rules);
+        self.write()
+    }
+
+    pub fn remove_network(&mut self, bridge: &str) -> Result<(), NftError> {
+        match self.networks.remove(bridge) {
+            Some(_) => self.write(),
+            None => Ok(()),
+        }
+    }
+
+    /// Only at the start, before the first [`Self::write`].
+    pub fn set_guest(&mut self, ports: Vec<GuestPort>, published: &[Published]) {
+        for port in ports {
+            self.ports.insert(port.interface.clone(), port);
+        }
+        for new in published {
+            // A port leads to one guest: a map with two places for it could not be written at all.
+            self.published
+                .retain(|old| (old.protocol, old.host) != (new.protocol, new.host));
+            self.published.insert(*new);
+        }
+    }
+
+    /// Lets a guest's interfaces speak, and opens its ports.
+    pub fn add_guest(&mut self, ports: Vec<GuestPort>, published: &[Published]) -> Result<(), NftError> {
+        let before = self.elements();
+        self.set_guest(ports, published);
+        self.change(&before)
+    }
+
+    /// All of them, each outside and each guest's address once. Only at the start, before the first [`Self::write`].
+    pub fn set_floating(&mut self, floating: Vec<Floating>) {
+        self.floating = floating;
+    }
+
+    pub fn change_floating(&mut self, floating: Vec<Floating>) -> Result<(), NftError> {
+        let before = self.elements();
+        self.set_floating(floating);
+        self.change(&before)
+    }
+
+    pub fn remove_guest(&mut self, interfaces: &[String], published: &[Published]) -> Result<(), NftError> {
+        let before = self.elements();
+        for interface in interfaces {
+            self.ports.remove(interface);
+        }
+        for published in published {
+            self.published.remove(published);
+        }
+        self.change(&before)
+    }
+
+    /// Takes all our tables away. Blocks.
+    pub fn remove_all() -> Result<(), NftError> {
+        let mut batch = Batch::default();
+        for table in [BRIDGE, INET] {
+            batch.table(table);
+            batch.delete_table(table);
+        }
+        batch.commit()
+    }
+}
+
+/// An interface's name as a key.
+fn name(interface: &str) -> Vec<u8> {
+    let mut bytes = interface.as_bytes().to_vec();
+    // IFNAMSIZ
+    bytes.resize(16, 0);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guest(number: u8) -> GuestPort {
+        GuestPort {
+            interface: format!("vif{number}.0"),
+            mac: Mac([2, 0, 0, 0, 0, number]),
+            addresses: vec![IpAddr::from([10, 0, 0, number])],
+        }
+    }
+
+    fn published(port: u16) -> Published {
+        Published {
+            protocol: Protocol::Tcp,
+            host: SocketAddr::from(([0, 0, 0, 0], port)),
+            guest: SocketAddr::from(([10, 0, 0, 2], 80)),
+        }
+    }
+
+    #[test]
+    fn what_comes_goes_again() {
+        let mut firewall = Firewall::default();
+        firewall.set_guest(vec![guest(2)], &[published(80)]);
+        let before = firewall.elements();
+        firewall.set_guest(vec![guest(3)], &[published(81)]);
+        let with_both = firewall.elements();
+        assert_eq!(with_both[&(true, "guests")].len(), 2);
+        assert_eq!(with_both[&(false, "any4")].len(), 2);
+        firewall.ports.remove("vif3.0");
+        firewall.published.remove(&published(81));
+        assert_eq!(firewall.elements(), before);
+    }
+
+    #[test]
+    fn a_guest_has_a_link_local_address_with_ipv6_only() {
+        let count = |guest: GuestPort| {
+            let mut firewall = Firewall::default();
+            firewall.set_guest(vec![guest], &[]);
+            firewall.elements().get(&(true, "ip6")).map_or(0, BTreeSet::len)
+        };
+        assert_eq!(count(guest(2)), 0);
+        let mut six = guest(2);
+        six.addresses.push("fd00::2".parse().expect("an address"));
+        assert_eq!(count(six), 2);
+    }
+}

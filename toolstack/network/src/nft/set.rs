@@ -1,0 +1,141 @@
+//! Sets and maps, and their elements.
+
+use super::attributes::Attributes;
+use super::data_value;
+
+const MAP: u32 = 8;
+
+/// A part of a key: what `nft` shows it as, and its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    Name,
+    Mac,
+    Ip4,
+    Ip6,
+    Protocol,
+    Port,
+}
+
+impl Type {
+    /// `enum datatypes` of nftables.
+    fn number(self) -> u32 {
+        match self {
+            Self::Name => 41,
+            Self::Mac => 9,
+            Self::Ip4 => 7,
+            Self::Ip6 => 8,
+            Self::Protocol => 12,
+            Self::Port => 13,
+        }
+    }
+
+    fn bytes(self) -> u32 {
+        match self {
+            Self::Name | Self::Ip6 => 16,
+            Self::Mac => 6,
+            Self::Ip4 => 4,
+            Self::Protocol => 1,
+            Self::Port => 2,
+        }
+    }
+}
+
+/// Number and length of joined types: each part is padded to a register.
+fn joined(types: &[Type]) -> (u32, u32) {
+    match types {
+        [only] => (only.number(), only.bytes()),
+        many => many.iter().fold((0, 0), |(number, bytes), part| {
+            (
+                number << 6 | part.number(),
+                bytes + part.bytes().next_multiple_of(4),
+            )
+        }),
+    }
+}
+
+/// A value of joined parts as registers hold it.
+pub fn key(parts: &[&[u8]]) -> Vec<u8> {
+    if let [only] = parts {
+        return only.to_vec();
+    }
+    let mut value = Vec::new();
+    for part in parts {
+        value.extend_from_slice(part);
+        value.resize(value.len().next_multiple_of(4), 0);
+    }
+    value
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Set {
+    pub name: &'static str,
+    pub key: &'static [Type],
+    /// Of a map.
+    pub data: &'static [Type],
+}
+
+impl Set {
+    pub(super) fn attributes(&self, table: &str, id: u32) -> Attributes {
+        let (key_type, key_bytes) = joined(self.key);
+        let flags = if self.data.is_empty() { 0 } else { MAP };
+        let mut attributes = Attributes::new()
+            .text(1, table)
+            .text(2, self.name)
+            .number(3, flags)
+            .number(4, key_type)
+            .number(5, key_bytes)
+            .number(10, id);
+        if self.key == [Type::Name] {
+            // NFTNL_UDATA_SET_KEYBYTEORDER: of the host. `nft` would show names backwards.
+            let [a, b, c, d] = 1u32.to_ne_bytes();
+            attributes = attributes.raw(13, &[0, 4, a, b, c, d]);
+        }
+        if !self.data.is_empty() {
+            let (data_type, data_bytes) = joined(self.data);
+            attributes = attributes.number(6, data_type).number(7, data_bytes);
+        }
+        attributes
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Element {
+    pub key: Vec<u8>,
+    /// Of a map.
+    pub data: Option<Vec<u8>>,
+}
+
+impl Element {
+    pub fn of(parts: &[&[u8]]) -> Self {
+        Self {
+            key: key(parts),
+            data: None,
+        }
+    }
+
+    pub fn with(mut self, parts: &[&[u8]]) -> Self {
+        self.data = Some(key(parts));
+        self
+    }
+
+    pub(super) fn attributes(&self) -> Attributes {
+        let attributes = Attributes::new().nested(1, &data_value(&self.key));
+        match &self.data {
+            Some(data) => attributes.nested(2, &data_value(data)),
+            None => attributes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joined_keys_are_padded() {
+        assert_eq!(joined(&[Type::Protocol, Type::Port]), (12 << 6 | 13, 8));
+        assert_eq!(joined(&[Type::Mac]), (9, 6));
+        assert_eq!(key(&[&[6], &[0, 80]]), [6, 0, 0, 0, 0, 80, 0, 0]);
+        assert_eq!(key(&[&[1, 2]]), [1, 2]);
+    }
+}

@@ -1,0 +1,111 @@
+//! Addresses of guests that the host answers for on its way out. Each is marked as ours, so that none of another's is
+//! ever taken away.
+
+use crate::announce::Station;
+use crate::error::NetworkError;
+use crate::links::{Links, failed, name_of};
+use crate::mac::Mac;
+use futures_util::TryStreamExt;
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
+};
+use rtnetlink::packet_route::link::LinkAttribute;
+use std::net::IpAddr;
+
+/// Who made an address (`IFA_PROTO`, Linux 5.18); those of the kernel and of routing daemons are others.
+const OURS: AddressProtocol = AddressProtocol::Other(0x68);
+
+/// An address of ours that an interface has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    pub address: IpAddr,
+    /// Index of the interface.
+    pub index: u32,
+}
+
+fn is_ours(message: &AddressMessage) -> bool {
+    message.attributes.contains(&AddressAttribute::Protocol(OURS))
+}
+
+fn address_of(message: &AddressMessage) -> Option<IpAddr> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address) => Some(*address),
+        _ => None,
+    })
+}
+
+impl Links {
+    async fn all_addresses(&self) -> Result<Vec<AddressMessage>, NetworkError> {
+        let all = self.handle().address().get().execute();
+        all.try_collect()
+            .await
+            .map_err(|source| NetworkError::List("addresses", source))
+    }
+
+    /// The interface of that name, if it speaks Ethernet.
+    pub async fn station(&self, name: &str) -> Result<Station, NetworkError> {
+        let links = self.all().await?;
+        let link = links.iter().find(|link| name_of(link) == Some(name));
+        let station = link.and_then(|link| {
+            let mac = link.attributes.iter().find_map(|attribute| match attribute {
+                LinkAttribute::Address(bytes) => bytes.as_slice().try_into().ok().map(Mac),
+                _ => None,
+            });
+            Some(Station {
+                name: name.to_owned(),
+                index: link.header.index,
+                mac: mac?,
+            })
+        });
+        station.ok_or_else(|| NetworkError::NoUplink(name.to_owned()))
+    }
+
+    /// Addresses of the host, those of guests apart.
+    pub async fn own_addresses(&self) -> Result<Vec<IpAddr>, NetworkError> {
+        let all = self.all_addresses().await?;
+        let own = all.iter().filter(|message| !is_ours(message));
+        Ok(own.filter_map(address_of).collect())
+    }
+
+    /// Those of guests, wherever they are.
+    pub async fn placed(&self) -> Result<Vec<Placed>, NetworkError> {
+        let all = self.all_addresses().await?;
+        let ours = all.iter().filter(|message| is_ours(message));
+        Ok(ours
+            .filter_map(|message| {
+                Some(Placed {
+                    address: address_of(message)?,
+                    index: message.header.index,
+                })
+            })
+            .collect())
+    }
+
+    /// An address that the host has already is an error.
+    pub async fn place(&self, station: &Station, address: IpAddr) -> Result<(), NetworkError> {
+        let length = if address.is_ipv4() { 32 } else { 128 };
+        let mut request = self.handle().address().add(station.index, address, length);
+        let attributes = &mut request.message_mut().attributes;
+        attributes.push(AddressAttribute::Protocol(OURS));
+        if address.is_ipv6() {
+            attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            // The host itself never speaks from it.
+            let mut deprecated = CacheInfo::default();
+            deprecated.ifa_valid = u32::MAX;
+            attributes.push(AddressAttribute::CacheInfo(deprecated));
+        }
+        let added = request.execute().await;
+        added.map_err(failed("put a floating IP on the interface", &station.name))
+    }
+
+    /// One that is not there is no error.
+    pub async fn take_back(&self, address: IpAddr) -> Result<(), NetworkError> {
+        for message in self.all_addresses().await? {
+            if is_ours(&message) && address_of(&message) == Some(address) {
+                let removed = self.handle().address().del(message).execute().await;
+                removed.map_err(failed("take away the floating IP", &address.to_string()))?;
+            }
+        }
+        Ok(())
+    }
+}

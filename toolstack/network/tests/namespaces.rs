@@ -1,0 +1,123 @@
+//! Rules and addresses in the kernel, with packets through them: each test runs itself again in network namespaces of its
+//! own, where it is root.
+
+use network::{Firewall, Floating, Links, NetworkRules, announce};
+use std::process::Command;
+
+const INSIDE: &str = "HYPER_TEST_INSIDE";
+
+fn in_namespaces(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let own = std::env::current_exe().unwrap();
+    let ran = Command::new("unshare")
+        .args(["--map-root-user", "--net", "--mount"])
+        .arg(own)
+        .args(["--exact", test, "--nocapture"])
+        .env(INSIDE, "1")
+        .status()
+        .expect("unshare");
+    assert!(ran.success(), "{test} in namespaces");
+}
+
+#[track_caller]
+fn sh(script: &str) {
+    let ran = Command::new("bash")
+        .args(["-euc", script])
+        .status()
+        .expect("bash");
+    assert!(ran.success(), "{script}");
+}
+
+/// A guest on a bridge, and an outside that answers only who comes from 192.0.2.40 or 2001:db8::40.
+const TOPOLOGY: &str = "
+    mount -t tmpfs none /run && ip link set lo up
+    ip netns add guest && ip netns add outside
+    ip link add out0 type veth peer name in0 netns outside
+    ip link add vif1.0 type veth peer name eth0 netns guest
+    ip addr add 192.0.2.1/24 dev out0 && ip addr add 2001:db8::1/64 dev out0 nodad
+    ip -n outside addr add 192.0.2.2/24 dev in0 && ip -n outside addr add 2001:db8::2/64 dev in0 nodad
+    ip link add hyper0 type bridge && ip link set vif1.0 master hyper0
+    ip addr add 10.9.0.1/24 dev hyper0 && ip addr add fd09::1/64 dev hyper0 nodad
+    ip -n guest addr add 10.9.0.2/24 dev eth0 && ip -n guest addr add fd09::2/64 dev eth0 nodad
+    for link in out0 vif1.0 hyper0; do ip link set $link up; done
+    ip -n outside link set in0 up && ip -n guest link set eth0 up
+    ip -n guest route add default via 10.9.0.1 && ip -n guest -6 route add default via fd09::1
+    echo 1 > /proc/sys/net/ipv4/ip_forward && echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+    ip netns exec outside nft -f - <<'END'
+    table inet outside {
+        chain received {
+            type filter hook input priority 0;
+            icmp type echo-request ip saddr != 192.0.2.40 drop
+            icmpv6 type echo-request ip6 saddr != 2001:db8::40 drop
+        }
+    }
+END
+";
+
+fn pings(from: &str, to: &str) -> String {
+    format!("ip netns exec {from} ping -c 1 -W 2 {to} > /dev/null")
+}
+
+#[test]
+fn floating_addresses_lead_both_ways() {
+    in_namespaces("floating_addresses_lead_both_ways", || {
+        sh(TOPOLOGY);
+        let floating = [("192.0.2.40", "10.9.0.2"), ("2001:db8::40", "fd09::2")];
+        let floating = floating.map(|(outside, guest)| Floating {
+            outside: outside.parse().unwrap(),
+            guest: guest.parse().unwrap(),
+        });
+        let mut firewall = Firewall::new(true);
+        firewall.set_network(NetworkRules {
+            bridge: "hyper0".to_owned(),
+            subnets: vec!["10.9.0.0/24".parse().unwrap(), "fd09::/64".parse().unwrap()],
+            internal: false,
+            masquerade: true,
+        });
+        firewall.write().unwrap();
+        sh(&format!("! {}", pings("guest", "192.0.2.2")));
+        firewall.change_floating(floating.to_vec()).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let links = Links::open().unwrap();
+            let station = links.station("out0").await.unwrap();
+            // What the outside believed before it was told.
+            sh("for at in 192.0.2.40 2001:db8::40; do
+                ip -n outside neigh add $at lladdr 02:00:00:00:00:99 dev in0 nud stale
+            done");
+            for floating in &floating {
+                links.place(&station, floating.outside).await.unwrap();
+                links.place(&station, floating.outside).await.unwrap_err();
+            }
+            let addresses = floating.map(|floating| floating.outside);
+            announce(&station, &addresses).unwrap();
+            assert_eq!(links.placed().await.unwrap().len(), 2);
+            assert!(!links.own_addresses().await.unwrap().contains(&addresses[0]));
+            sh(&format!(
+                "for at in 192.0.2.40 2001:db8::40; do
+                    ip -n outside neigh show $at | grep -q {}
+                done",
+                station.mac
+            ));
+            for (from, to) in [
+                ("outside", "192.0.2.40"),
+                ("outside", "2001:db8::40"),
+                ("guest", "192.0.2.2"),
+                ("guest", "2001:db8::2"),
+            ] {
+                sh(&pings(from, to));
+            }
+            for address in addresses {
+                links.take_back(address).await.unwrap();
+                links.take_back(address).await.unwrap();
+            }
+            assert_eq!(links.placed().await.unwrap(), []);
+            sh("ip -4 addr show out0 | grep -q 192.0.2.1/24");
+        });
+        firewall.change_floating(Vec::new()).unwrap();
+        sh(&format!("! {}", pings("guest", "192.0.2.2")));
+        Firewall::remove_all().unwrap();
+    });
+}
