@@ -199,7 +199,7 @@ impl Lab {
         let host = self.host();
         host.script("systemctl stop hyperd 2>/dev/null; true")?;
         host.unpack(&archive.into_inner()?, "/")?;
-        host.script("systemctl daemon-reload && systemctl restart hyperd")?;
+        host.script("systemctl daemon-reload && networkctl reload && systemctl restart hyperd")?;
         Ok(())
     }
 

@@ -77,8 +77,8 @@ fn without_room(dom0: &Dom0<'_>) {
         .stdout("room\n");
     dom0.hyper(&["start", "talks"]).ok();
     dom0.spawn(&["logs", "-f", "-n", "0", "talks"])
-        .expect("line 1 ")
-        .expect("line 2 ");
+        .expect("line ")
+        .expect("\nline ");
     for line in dom0.hyper(&["logs", "talks"]).ok().lines() {
         assert_eq!(line.rsplit(' ').next().map(str::len), Some(2000), "{line}");
     }
@@ -124,8 +124,7 @@ fn records_read_only(dom0: &Dom0<'_>) {
 
     freeze();
     dom0.sh("systemctl restart hyperd").code(1);
-    dom0.sh("journalctl -u hyperd -o cat -n 20")
-        .out_has("must be writable");
+    dom0.sh("journalctl -u hyperd -o cat -n 20").out_has("state-dir");
     thaw();
     dom0.sh("systemctl start hyperd").ok();
     dom0.exec("stays", &["echo", "on"]).ok().stdout("on\n");

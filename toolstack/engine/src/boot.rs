@@ -173,6 +173,8 @@ pub async fn started<T>(
         Err(error) => {
             let (name, domid) = (shared.with(|record| record.name.clone()), guest.domid());
             tracing::debug!(container = %name, domid, %error, "start failed");
+            // How far its kernel came.
+            last_words(cx, shared, guest).await;
             report(&name, guest.destroy().await);
             forget(cx, shared, operation);
             Err(error)

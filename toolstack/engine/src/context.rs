@@ -33,7 +33,7 @@ pub struct Context {
     pub template: PathBuf,
     pub events: Events,
     pub containers: Mutex<BTreeMap<String, Arc<Shared>>>,
-    /// Turns of guests that boot. All at once, each would take longer than it may.
+    /// Turns of guests that boot, one for each processor. All at once, each would take longer than it may.
     pub boots: Semaphore,
     /// The daemon stops: guests are left as they are.
     pub closing: CancellationToken,

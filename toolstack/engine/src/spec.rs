@@ -79,6 +79,8 @@ pub struct HostConfig {
     pub publish_all_ports: bool,
     /// `container:alias`
     pub links: Vec<String>,
+    /// Names; without any, the guest has no fence.
+    pub security_groups: Vec<String>,
     pub log: LogConfig,
 }
 

@@ -96,6 +96,9 @@ pub enum Verb {
     /// Manage networks
     #[command(subcommand)]
     Network(network::Verb),
+    /// Manage security groups: what containers may send and receive
+    #[command(subcommand)]
+    Sg(sg::Verb),
     /// Show the hyper version information
     Version(version::Args),
     /// Display system-wide information

@@ -98,6 +98,7 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::Inspect(args) => inspect::run(&client, args).await,
         Verb::Fip(verb) => fip::run(&client, verb).await,
         Verb::Network(verb) => network::run(&client, verb).await,
+        Verb::Sg(verb) => sg::run(&client, verb).await,
         Verb::Version(args) => version::run(&client, args).await,
         Verb::Info(args) => info::run(&client, args).await,
         Verb::Completion(args) => completion::run(&args),

@@ -5,7 +5,7 @@ use crate::containers::{
 };
 use crate::error::{Answer, ApiError};
 use crate::query::Query;
-use crate::router::{self, ContainerRoute, FloatingRoute, ImageRoute, NetworkRoute, Route};
+use crate::router::{self, ContainerRoute, FloatingRoute, GroupRoute, ImageRoute, NetworkRoute, Route};
 use crate::{events, extension, images, networks, request, system};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
@@ -123,6 +123,13 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
             FloatingRoute::Disassociate => networks::floating::disassociate(&call, fip).await,
             FloatingRoute::Name => networks::floating::name(call, fip).await,
             FloatingRoute::Release => networks::floating::release(&call, fip).await,
+        },
+        Route::GroupList => networks::groups::list(&call),
+        Route::GroupCreate => networks::groups::create(call).await,
+        Route::Group(to, name) => match to {
+            GroupRoute::Inspect => networks::groups::inspect(&call, &name),
+            GroupRoute::Remove => networks::groups::remove(&call, name).await,
+            GroupRoute::Update => networks::groups::update(call, name).await,
         },
         Route::Link(id) => networks::link(call, id).await,
         Route::Plan(id) => extension::plan(&call, &id).await,

@@ -40,6 +40,9 @@ pub enum Route {
     FloatingList,
     FloatingAllocate,
     Floating(FloatingRoute, String),
+    GroupList,
+    GroupCreate,
+    Group(GroupRoute, String),
     Link(String),
     Plan(String),
     Console(String),
@@ -100,6 +103,13 @@ pub enum FloatingRoute {
     Release,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupRoute {
+    Inspect,
+    Remove,
+    Update,
+}
+
 /// The minor version a path asks for, and the rest of it.
 pub fn split_version(path: &str) -> Result<(u32, &str), ApiError> {
     let versioned = path.strip_prefix("/v").and_then(|rest| {
@@ -147,6 +157,7 @@ pub fn route(method: &Method, path: &str) -> Route {
         ["images", rest @ ..] => image(method, rest),
         ["networks", rest @ ..] => network(method, rest),
         ["hyper", "v1", "fips", rest @ ..] => floating(method, rest),
+        ["hyper", "v1", "sgs", rest @ ..] => group(method, rest),
         ["hyper", "v1", "images", "verify"] if method == Method::POST => Route::ImageVerify,
         ["hyper", "v1", "containers", id, "links"] if method == Method::POST => Route::Link((*id).to_owned()),
         ["hyper", "v1", "containers", id, "plan"] if method == Method::GET => Route::Plan((*id).to_owned()),
@@ -249,6 +260,19 @@ fn floating(method: &Method, rest: &[&str]) -> Route {
         ("POST", [fip, "associate"]) => of(To::Associate, fip),
         ("POST", [fip, "disassociate"]) => of(To::Disassociate, fip),
         ("POST", [fip, "name"]) => of(To::Name, fip),
+        _ => Route::Unknown,
+    }
+}
+
+fn group(method: &Method, rest: &[&str]) -> Route {
+    use GroupRoute as To;
+    let of = |to, name: &&str| Route::Group(to, (*name).to_owned());
+    match (method.as_str(), rest) {
+        ("GET", []) => Route::GroupList,
+        ("POST", ["create"]) => Route::GroupCreate,
+        ("GET", [name]) => of(To::Inspect, name),
+        ("DELETE", [name]) => of(To::Remove, name),
+        ("POST", [name, "update"]) => of(To::Update, name),
         _ => Route::Unknown,
     }
 }

@@ -72,6 +72,21 @@ fn everything_else() {
     assert_eq!(route(&Method::HEAD, "/_ping"), Route::Ping);
     assert_eq!(post("/build"), Route::Unsupported("building images"));
     assert_eq!(post("/networks/create"), Route::NetworkCreate);
+    let floating = |to| Route::Floating(to, "192.0.2.1".to_owned());
+    assert_eq!(get("/hyper/v1/fips"), Route::FloatingList);
+    assert_eq!(post("/hyper/v1/fips/allocate"), Route::FloatingAllocate);
+    assert_eq!(
+        post("/hyper/v1/fips/192.0.2.1/associate"),
+        floating(FloatingRoute::Associate)
+    );
+    assert_eq!(
+        route(&Method::DELETE, "/hyper/v1/fips/192.0.2.1"),
+        floating(FloatingRoute::Release)
+    );
+    let group = |to| Route::Group(to, "web".to_owned());
+    assert_eq!(get("/hyper/v1/sgs/web"), group(GroupRoute::Inspect));
+    assert_eq!(post("/hyper/v1/sgs/web/update"), group(GroupRoute::Update));
+    assert_eq!(post("/hyper/v1/sgs/create"), Route::GroupCreate);
     for unknown in [
         "/",
         "/grpc",

@@ -29,7 +29,9 @@ mod uplink;
 
 pub use announce::{Station, announce};
 pub use error::NetworkError;
-pub use firewall::{Firewall, Floating, GuestPort, NetworkRules, Published};
+pub use firewall::{
+    Allowed, Direction, Firewall, Floating, GuestPort, NetworkRules, Published, Remote, Traffic,
+};
 pub use forwarding::Forwarding;
 pub use held::HeldPort;
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};

@@ -2,7 +2,9 @@
 //! own, where it is root.
 
 use network::{Firewall, Floating, Links, NetworkRules, announce};
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const INSIDE: &str = "HYPER_TEST_INSIDE";
 
@@ -60,6 +62,46 @@ fn pings(from: &str, to: &str) -> String {
     format!("ip netns exec {from} ping -c 1 -W 2 {to} > /dev/null")
 }
 
+/// A connection that exists, in each direction, stops while its address leads nowhere.
+fn ends_with_its_lead(firewall: &mut Firewall, floating: [Floating; 2]) {
+    let leads = |guest: bool| {
+        let lead = |floating: Floating| Floating {
+            guest: floating.guest.filter(|_| guest),
+            ..floating
+        };
+        floating.map(lead).to_vec()
+    };
+    let mut pings: Vec<_> = [("outside", "192.0.2.40"), ("guest", "2001:db8::2")]
+        .map(|(from, to)| {
+            let mut ping = Command::new("ip");
+            ping.args(["netns", "exec", from, "ping", "-i", "0.2", "-c", "1000", to]);
+            ping.stdout(Stdio::piped()).spawn().expect("ping")
+        })
+        .into();
+    for ping in &mut pings {
+        let mut lines = BufReader::new(ping.stdout.take().expect("its output")).lines();
+        let mut answered = || {
+            lines
+                .next()
+                .is_some_and(|line| line.expect("text").contains("ttl="))
+        };
+        assert!(!answered() && answered(), "the head, and an answer");
+        firewall.change_floating(leads(false)).unwrap();
+        // What was on its way.
+        let (told, answers) = std::sync::mpsc::channel();
+        std::thread::spawn(move || lines.for_each(|line| drop(told.send(line))));
+        let quiet = |_: &()| answers.recv_timeout(Duration::from_secs(1)).is_err();
+        assert!([(), (), ()].iter().any(quiet), "it goes on");
+        firewall.change_floating(leads(true)).unwrap();
+        answers
+            .recv_timeout(Duration::from_secs(5))
+            .expect("it goes on again")
+            .unwrap();
+        ping.kill().unwrap();
+        ping.wait().unwrap();
+    }
+}
+
 #[test]
 fn floating_addresses_lead_both_ways() {
     in_namespaces("floating_addresses_lead_both_ways", || {
@@ -67,12 +109,13 @@ fn floating_addresses_lead_both_ways() {
         let floating = [("192.0.2.40", "10.9.0.2"), ("2001:db8::40", "fd09::2")];
         let floating = floating.map(|(outside, guest)| Floating {
             outside: outside.parse().unwrap(),
-            guest: guest.parse().unwrap(),
+            guest: Some(guest.parse().unwrap()),
         });
         let mut firewall = Firewall::new(true);
         firewall.set_network(NetworkRules {
             bridge: "hyper0".to_owned(),
             subnets: vec!["10.9.0.0/24".parse().unwrap(), "fd09::/64".parse().unwrap()],
+            hosts: vec!["10.9.0.1".parse().unwrap(), "fd09::1".parse().unwrap()],
             internal: false,
             masquerade: true,
         });
@@ -109,6 +152,7 @@ fn floating_addresses_lead_both_ways() {
             ] {
                 sh(&pings(from, to));
             }
+            ends_with_its_lead(&mut firewall, floating);
             for address in addresses {
                 links.take_back(address).await.unwrap();
                 links.take_back(address).await.unwrap();

@@ -30,10 +30,9 @@ pub enum VifError {
     Refused(String),
     #[error("netback does not let go of an interface: see dom0's kernel log")]
     Left,
-    #[error("cannot add {name} to the bridge {bridge}")]
+    #[error("cannot add {what}")]
     Join {
-        name: String,
-        bridge: String,
+        what: String,
         #[source]
         source: rtnetlink::Error,
     },
@@ -64,17 +63,25 @@ async fn find(netlink: &Handle, name: &str) -> Result<Option<u32>, VifError> {
 
 /// Makes the interface a port that is known to have the guest's address and learns no other, whatever the guest sends:
 /// of frames to the link's own groups the bridge would learn before any rule sees them.
-async fn join(netlink: &Handle, vif: u32, bridge: u32, nic: &Nic) -> Result<(), rtnetlink::Error> {
+async fn join(
+    netlink: &Handle,
+    vif: u32,
+    bridge: u32,
+    nic: &Nic,
+) -> Result<(), (&'static str, rtnetlink::Error)> {
+    let at = |step| move |error| (step, error);
     // Down, or it could learn between joining and being told not to.
     let mut joined = LinkUnspec::new_with_index(vif).controller(bridge);
     if let Some(mtu) = nic.mtu {
         joined = joined.mtu(mtu);
     }
-    netlink.link().set(joined.build()).execute().await?;
+    let joining = netlink.link().set(joined.build()).execute();
+    joining.await.map_err(at("as a port"))?;
     let port = LinkBridgePort::new(vif)
         .append_info_data(InfoBridgePort::Learning(false))
         .append_info_data(InfoBridgePort::UnicastFlood(false));
-    netlink.link().set_port(port.build()).execute().await?;
+    let not_learning = netlink.link().set_port(port.build()).execute();
+    not_learning.await.map_err(at("without learning"))?;
     // Not permanent, which in a bridge means its own.
     netlink
         .neighbours()
@@ -82,12 +89,10 @@ async fn join(netlink: &Handle, vif: u32, bridge: u32, nic: &Nic) -> Result<(), 
         .state(NeighbourState::Noarp)
         .replace()
         .execute()
-        .await?;
-    netlink
-        .link()
-        .set(LinkUnspec::new_with_index(vif).up().build())
-        .execute()
         .await
+        .map_err(at("with its address"))?;
+    let up = LinkUnspec::new_with_index(vif).up().build();
+    netlink.link().set(up).execute().await.map_err(at("up"))
 }
 
 /// Connects the interface once netback has made it: that is after its state says so, so netlink tells.
@@ -128,9 +133,8 @@ pub async fn connect(
         };
         join(&netlink, vif, bridge, nic)
             .await
-            .map_err(|source| VifError::Join {
-                name: name.clone(),
-                bridge: nic.bridge.clone(),
+            .map_err(|(step, source)| VifError::Join {
+                what: format!("{name} to the bridge {}, {step}", nic.bridge),
                 source,
             })
     }

@@ -2,6 +2,7 @@
 
 mod fence;
 mod floating;
+mod groups;
 mod guests;
 mod manage;
 mod traffic;
@@ -17,6 +18,7 @@ pub const TESTS: &[Test] = &[
     pv("network::closed", fence::closed),
     pv("network::six", guests::six),
     pv("network::floating", floating::floating),
+    pv("network::groups", groups::groups),
     pv("network::hyperd_killed", traffic::hyperd_killed),
     once("network::of_users", manage::of_users),
     pv("network::docker", manage::docker),

@@ -1,14 +1,15 @@
-//! Runs the tests one after another in one lab; after each, nothing may be left.
+//! Runs the tests in a few labs, in each one after another; after each, nothing may be left.
 
 use super::dom0::Dom0;
 use integration::{Install, Lab, XenRelease, leaks};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Write;
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Shows in a failure what the product said.
@@ -88,7 +89,7 @@ impl Test {
 
 /// Runs those whose names contain the first argument. Ends as Rust's own harness does, which scripts/test counts.
 ///
-/// The lab goes down at the end, unless `HYPER_KEEP_LAB` is set; then a lab that runs already is used as it is.
+/// The labs go down at the end, unless `HYPER_KEEP_LAB` is set; then there is one, and if it runs already it is used as it is.
 pub fn run(tests: &[Test]) -> ExitCode {
     let mut filters: Vec<_> = std::env::args().skip(1).collect();
     let list = filters.iter().any(|arg| arg == "--list");
@@ -106,47 +107,43 @@ pub fn run(tests: &[Test]) -> ExitCode {
         cases.iter().for_each(|(name, ..)| println!("{name}: test"));
         return ExitCode::SUCCESS;
     }
-    let mut suite = match Suite::up() {
-        Ok(suite) => suite,
-        Err(error) => {
-            println!("the lab does not come up: {error:#}");
-            println!("test result: FAILED. 0 passed; {} failed", cases.len().max(1));
-            return ExitCode::FAILURE;
-        }
-    };
     println!("running {} tests", cases.len());
-    let mut failed = Vec::new();
-    for (name, guest, body) in &cases {
-        print!("test {name} ... ");
-        let _ = std::io::stdout().flush();
-        let started = Instant::now();
-        let mut result = suite.test(*guest, *body);
-        if let (Err(why), true) = (&result, suite.emulator_failed()) {
-            println!(
-                "QEMU ran a guest with Xen's own registers: once more\n{}",
-                indent(why)
-            );
-            result = suite.fresh().map_err(|error| format!("{error:#}"));
-            print!("test {name} ... ");
-            let _ = std::io::stdout().flush();
-            if result.is_ok() {
-                result = suite.test(*guest, *body);
-            }
-        }
-        let seconds = started.elapsed().as_secs();
-        match result {
-            Ok(()) => println!("ok ({seconds} s)"),
-            Err(why) => {
-                println!("FAILED ({seconds} s)\n{}", indent(&why));
-                failed.push(name);
-                if let Err(error) = suite.fresh() {
-                    println!("the lab does not come up again: {error:#}");
-                    break;
+    note_places_of_panics();
+    let queue = Mutex::new(cases.iter());
+    let failed = Mutex::new(Vec::new());
+    let done = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for number in 0..labs() {
+            let (queue, failed, done) = (&queue, &failed, &done);
+            scope.spawn(move || {
+                let work = || -> anyhow::Result<()> {
+                    let mut suite = Suite::up(number)?;
+                    loop {
+                        let next = lock(queue).next();
+                        let Some((name, guest, body)) = next else { break };
+                        done.fetch_add(1, Ordering::Relaxed);
+                        if !suite.case(name, *guest, *body) {
+                            lock(failed).push(name.clone());
+                            suite.fresh()?;
+                        }
+                    }
+                    suite.end();
+                    Ok(())
+                };
+                if let Err(error) = work() {
+                    println!("a lab does not come up: {error:#}");
                 }
-            }
+            });
         }
-    }
-    suite.end();
+    });
+    let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // Those that no lab was there for.
+    failed.extend(
+        cases
+            .iter()
+            .skip(done.into_inner())
+            .map(|(name, ..)| name.clone()),
+    );
     if !failed.is_empty() {
         println!("\nfailures:");
         failed.iter().for_each(|name| println!("    {name}"));
@@ -164,64 +161,119 @@ pub fn run(tests: &[Test]) -> ExitCode {
     }
 }
 
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many labs share the tests: each keeps one processor busy. `HYPER_LABS` says otherwise.
+fn labs() -> usize {
+    const LAB_BYTES: u64 = 6 << 30;
+    if std::env::var_os(KEEP).is_some() {
+        return 1;
+    }
+    let wanted = number("HYPER_LABS").map(|labs| labs as usize);
+    wanted
+        .unwrap_or_else(|| {
+            let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+            let room = available_bytes() / LAB_BYTES;
+            cpus.min(usize::try_from(room).unwrap_or(usize::MAX)).min(4)
+        })
+        .max(1)
+}
+
+/// Memory that can be had without swapping.
+fn available_bytes() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or(0) << 10
+}
+
+thread_local! {
+    /// Where this thread has panicked.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn note_places_of_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        if let Some(at) = panic.location() {
+            PLACE.set(format!("{}:{}", at.file(), at.line()));
+        }
+    }));
+}
+
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("    {line}\n")).collect()
 }
 
 struct Suite {
+    name: String,
     lab: Lab,
-    keep: bool,
     /// Images that are in this lab's store.
     pulled: RefCell<BTreeSet<String>>,
 }
 
 const LAB: &str = "suite";
+const KEEP: &str = "HYPER_KEEP_LAB";
 
 impl Suite {
-    fn up() -> anyhow::Result<Self> {
-        let keep = std::env::var_os("HYPER_KEEP_LAB").is_some();
-        let lab = match Lab::find(LAB) {
-            Ok(lab) if keep => lab,
-            _ => Lab::up(LAB, XenRelease::default(), Install::Current)?,
+    fn up(number: usize) -> anyhow::Result<Self> {
+        let name = match number {
+            0 => LAB.to_owned(),
+            number => format!("{LAB}-{}", number + 1),
+        };
+        let lab = match Lab::find(&name) {
+            Ok(lab) if std::env::var_os(KEEP).is_some() => lab,
+            _ => Lab::up(&name, XenRelease::default(), Install::Current)?,
         };
         Ok(Self {
+            name,
             lab,
-            keep,
             pulled: RefCell::default(),
         })
     }
 
     /// What a failed test left must not fail the next.
     fn fresh(&mut self) -> anyhow::Result<()> {
-        self.lab = Lab::up(LAB, XenRelease::default(), Install::Current)?;
+        self.lab = Lab::up(&self.name, XenRelease::default(), Install::Current)?;
         self.pulled.borrow_mut().clear();
         Ok(())
     }
 
     fn end(&self) {
-        if !self.keep
-            && let Err(error) = Lab::down(LAB)
+        if std::env::var_os(KEEP).is_none()
+            && let Err(error) = Lab::down(&self.name)
         {
             println!("the lab does not go down: {error:#}");
         }
     }
 
+    /// Runs a test and tells how it went.
+    fn case(&mut self, name: &str, guest: Guest, body: fn(&Dom0<'_>)) -> bool {
+        let started = Instant::now();
+        let mut result = self.test(guest, body);
+        if let (Err(why), true) = (&result, self.emulator_failed()) {
+            println!(
+                "test {name}: QEMU ran a guest with Xen's own registers: once more\n{}",
+                indent(why)
+            );
+            result = self.fresh().map_err(|error| format!("{error:#}"));
+            if result.is_ok() {
+                result = self.test(guest, body);
+            }
+        }
+        let seconds = started.elapsed().as_secs();
+        match &result {
+            Ok(()) => println!("test {name} ... ok ({seconds} s)"),
+            Err(why) => println!("test {name} ... FAILED ({seconds} s)\n{}", indent(why)),
+        }
+        result.is_ok()
+    }
+
     fn test(&self, guest: Guest, body: fn(&Dom0<'_>)) -> Result<(), String> {
         let dom0 = Dom0::new(&self.lab, guest, &self.pulled);
-        let place = Arc::new(Mutex::new(String::new()));
-        let told = Arc::clone(&place);
-        std::panic::set_hook(Box::new(move |panic| {
-            if let (Some(at), Ok(mut place)) = (panic.location(), told.lock()) {
-                *place = format!("{}:{}", at.file(), at.line());
-            }
-        }));
-        let result = catch_unwind(AssertUnwindSafe(|| body(&dom0)));
-        let _ = std::panic::take_hook();
-        let why = match result {
-            Err(panic) => {
-                let place = place.lock().map(|place| place.clone()).unwrap_or_default();
-                format!("at {place}: {}", message(panic.as_ref()))
-            }
+        let why = match catch_unwind(AssertUnwindSafe(|| body(&dom0))) {
+            Err(panic) => format!("at {}: {}", PLACE.take(), message(panic.as_ref())),
             Ok(()) => match self.left() {
                 Ok(left) if left.is_empty() => return Ok(()),
                 Ok(left) => format!("left behind:\n{}", left.join("\n")),

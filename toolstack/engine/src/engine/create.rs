@@ -24,6 +24,7 @@ impl Engine {
         let id = names::new_id();
         let mut config = Config::merge(request, &image.config, &id[..12]);
         self.cx.networks.settle(&mut config)?;
+        self.cx.networks.check_groups(&config.host.security_groups)?;
         let of_networks = config.networks.values().flat_map(|endpoint| &endpoint.links);
         for link in config.host.links.iter().chain(of_networks) {
             let (target, _) = split_link(link);

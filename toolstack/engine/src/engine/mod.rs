@@ -4,6 +4,7 @@ mod create;
 mod events;
 mod execs;
 mod floating;
+mod groups;
 mod networks;
 mod observe;
 mod output;
@@ -56,9 +57,6 @@ fn io_failed(what: &str) -> impl Fn(std::io::Error) -> Error + '_ {
     }
 }
 
-/// How many guests boot at the same time: enough that none of the host's processors has nothing to do.
-const BOOTS_PER_CPU: usize = 2;
-
 impl Engine {
     /// Opens Xen and the records, takes over guests that run, cleans up after those that do not.
     pub async fn open(config: EngineConfig) -> Result<Self, Error> {
@@ -82,7 +80,7 @@ impl Engine {
         let same_life = board.read(&format!("{ROOT}/version")).await?.is_some();
         let cx = Arc::new(Context {
             networks: Networks::open(config.network.clone(), &records)?,
-            boots: Semaphore::new(BOOTS_PER_CPU * hypervisor.info().cpus as usize),
+            boots: Semaphore::new(hypervisor.info().cpus.max(1) as usize),
             hypervisor,
             publisher: Publisher::start(Arc::clone(&board)),
             images: Store::open(&state_dir.join("images"))?,

@@ -159,12 +159,16 @@ impl Networks {
         if wanted.is_empty() {
             return Ok(Attachment::default());
         }
+        for name in &container.config.host.security_groups {
+            inner.group(name)?;
+        }
         inner.guests.insert(
             container.id.clone(),
             Attached {
                 name: container.name.clone(),
                 called: Called::of(container),
                 endpoints: Vec::new(),
+                groups: container.config.host.security_groups.clone(),
                 interfaces: Vec::new(),
                 published: Vec::new(),
                 _held: Vec::new(),
@@ -300,10 +304,7 @@ impl Networks {
                 return Ok(());
             };
             guest.interfaces = interfaces;
-            (
-                guest_ports(&guest.endpoints, &guest.interfaces),
-                guest.published.clone(),
-            )
+            (guest_ports(guest), guest.published.clone())
         };
         self.rules_to_the_end(move |firewall| firewall.add_guest(ports, &published))
             .await?;

@@ -46,6 +46,7 @@ fn on(inner: &mut Inner, id: &str, endpoint: Endpoint) {
         name: container.name.clone(),
         called: Called::of(&container),
         endpoints: vec![endpoint],
+        groups: Vec::new(),
         interfaces: Vec::new(),
         published: Vec::new(),
         _held: Vec::new(),

@@ -2,7 +2,7 @@
 //! with each. Records say which; while a container's guest runs, its address is on the uplink (`uplink.rs`).
 
 use super::spec::Endpoint;
-use super::uplink::{Failures, Uplink};
+use super::uplink::{Failures, Leads, Uplink};
 use super::{Attached, Inner, Networks, attach, failed};
 use crate::error::Error;
 use crate::names;
@@ -10,7 +10,7 @@ use crate::records::Records;
 use crate::state::Container;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
@@ -43,13 +43,14 @@ impl Attached {
 
 impl Inner {
     /// What leads where now: to guests that are let speak.
-    pub(super) fn leads(&self) -> BTreeMap<IpAddr, IpAddr> {
+    pub(super) fn leads(&self) -> Leads {
         let lead = |floating: &FloatingIp| {
             let guest = self.guests.get(floating.container.as_ref()?)?;
             let inside = guest.inside(floating.address)?;
-            (!guest.interfaces.is_empty()).then_some((floating.address, inside))
+            (!guest.interfaces.is_empty()).then_some(inside)
         };
-        self.floating.values().filter_map(lead).collect()
+        let all = self.floating.values();
+        all.map(|floating| (floating.address, lead(floating))).collect()
     }
 
     /// By address or name.
@@ -188,6 +189,18 @@ impl Networks {
         Ok(())
     }
 
+    /// Records one, and makes the host follow.
+    async fn change_floating(
+        &self,
+        uplink: &mut Uplink,
+        records: &Records,
+        changed: FloatingIp,
+    ) -> Result<Failures, Error> {
+        self.put_floating(records, &[changed])?;
+        let leads = self.inner().leads();
+        Ok(uplink.follow(&leads).await)
+    }
+
     pub async fn release(&self, records: &Records, text: &str) -> Result<IpAddr, Error> {
         let _uplink = self.uplink().await;
         let floating = self.find_floating(text)?;
@@ -261,16 +274,12 @@ impl Networks {
             container: Some(container.id.clone()),
             ..before.clone()
         };
-        self.put_floating(records, &[after])?;
-        let leads = self.inner().leads();
-        let failures = uplink.follow(&leads).await;
+        let failures = self.change_floating(&mut uplink, records, after).await?;
         let of_own = failures
             .into_iter()
             .find(|(address, _)| *address == before.address);
         if let Some((_, error)) = of_own {
-            self.put_floating(records, &[before])?;
-            let leads = self.inner().leads();
-            tell(&uplink.follow(&leads).await);
+            tell(&self.change_floating(&mut uplink, records, before).await?);
             return Err(error);
         }
         Ok(before)
@@ -312,9 +321,7 @@ impl Networks {
             container: None,
             ..before.clone()
         };
-        self.put_floating(records, &[after])?;
-        let leads = self.inner().leads();
-        tell(&uplink.follow(&leads).await);
+        tell(&self.change_floating(uplink, records, after).await?);
         Ok(before)
     }
 }

@@ -28,8 +28,8 @@ fn networks(folder: &Path, records: &Records) -> Networks {
         subnets: Vec::new(),
         internal: false,
         attachable: false,
-        labels: BTreeMap::new(),
-        options: BTreeMap::new(),
+        labels: Default::default(),
+        options: Default::default(),
     };
     let inner = Inner {
         networks: [(front.id.clone(), front)].into(),

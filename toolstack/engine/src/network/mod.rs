@@ -6,6 +6,7 @@
 mod attach;
 mod create;
 mod floating;
+mod groups;
 pub mod guest;
 mod names;
 pub mod ports;
@@ -18,6 +19,7 @@ use uplink::Uplink;
 
 pub use create::check_wanted;
 pub use floating::FloatingIp;
+pub use groups::{GroupProtocol, GroupRule, GroupRules, SecurityGroup};
 pub use names::{names_of, split_link};
 pub use spec::{
     Attachment, BRIDGE_OPTION, DEFAULT, Endpoint, EndpointConfig, MASQUERADE_OPTION, NONE, Network,
@@ -56,6 +58,8 @@ struct Attached {
     name: String,
     called: Called,
     endpoints: Vec<Endpoint>,
+    /// Security groups.
+    groups: Vec<String>,
     /// In the host; empty until the guest is built.
     interfaces: Vec<String>,
     published: Vec<Published>,
@@ -71,6 +75,8 @@ struct Inner {
     /// The address that was given last in a subnet.
     last: BTreeMap<IpNet, IpAddr>,
     floating: BTreeMap<IpAddr, FloatingIp>,
+    /// By name.
+    groups: BTreeMap<String, SecurityGroup>,
 }
 
 pub struct Networks {
@@ -108,19 +114,21 @@ fn rules_of(network: &Network) -> NetworkRules {
     NetworkRules {
         bridge: network.bridge.clone(),
         subnets: network.subnets.iter().map(|subnet| subnet.subnet).collect(),
+        hosts: network.subnets.iter().map(|subnet| subnet.gateway).collect(),
         internal: network.internal,
         masquerade: network.masquerade(),
     }
 }
 
 /// What the rules know of a guest.
-fn guest_ports(endpoints: &[Endpoint], interfaces: &[String]) -> Vec<GuestPort> {
-    let pairs = endpoints.iter().zip(interfaces);
+fn guest_ports(guest: &Attached) -> Vec<GuestPort> {
+    let pairs = guest.endpoints.iter().zip(&guest.interfaces);
     pairs
         .map(|(endpoint, interface)| GuestPort {
             interface: interface.clone(),
             mac: endpoint.mac,
             addresses: endpoint.addresses.iter().map(|net| net.addr()).collect(),
+            groups: guest.groups.clone(),
         })
         .collect()
 }
@@ -151,6 +159,7 @@ impl Networks {
     pub fn open(config: NetworkConfig, records: &Records) -> Result<Self, Error> {
         let networks = records.networks()?;
         let floating = records.floating()?.into_iter();
+        let groups = records.groups()?.into_iter();
         let forwarding = Forwarding::new(&config.run_dir);
         let closed = forwarding.enable().unwrap_or_else(|error| {
             tracing::error!(
@@ -170,6 +179,7 @@ impl Networks {
                     .map(|network| (network.id.clone(), network))
                     .collect(),
                 floating: floating.map(|floating| (floating.address, floating)).collect(),
+                groups: groups.map(|group| (group.name.clone(), group)).collect(),
                 ..Inner::default()
             })),
             links,
@@ -229,6 +239,7 @@ impl Networks {
             let (endpoints, published) = (container.state.endpoints, container.state.published);
             let attached = Attached {
                 called,
+                groups: container.config.host.security_groups,
                 name: container.name,
                 _held: ports::take_again(&published),
                 endpoints,
@@ -251,18 +262,18 @@ impl Networks {
         }
         let (guests, leads): (Vec<_>, _) = {
             let inner = self.inner();
-            let guests = inner.guests.values().map(|guest| {
-                (
-                    guest_ports(&guest.endpoints, &guest.interfaces),
-                    guest.published.clone(),
-                )
-            });
+            let guests = inner.guests.values();
+            let guests = guests.map(|guest| (guest_ports(guest), guest.published.clone()));
             (guests.collect(), inner.leads())
         };
+        let groups = self.groups();
         let written = self.rules(move |firewall| {
             networks
                 .iter()
                 .for_each(|network| firewall.set_network(rules_of(network)));
+            for group in groups {
+                firewall.set_group(group.name, group.rules.allowed());
+            }
             for (ports, published) in guests {
                 firewall.set_guest(ports, &published);
             }

@@ -159,22 +159,6 @@ impl Names for Directory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ::network::Mac;
-
-    fn endpoint(network: &str, address: &str, internal: bool) -> Endpoint {
-        Endpoint {
-            id: String::new(),
-            network: network.to_owned(),
-            network_id: format!("id-{network}"),
-            bridge: String::new(),
-            index: 0,
-            mac: Mac::random(),
-            addresses: vec![address.parse().unwrap()],
-            gateways: Vec::new(),
-            mtu: None,
-            internal,
-        }
-    }
 
     fn guest(name: &str, endpoints: Vec<Endpoint>, links: &[&str]) -> (String, Attached) {
         let aliases = endpoints
@@ -193,6 +177,7 @@ mod tests {
             name: name.to_owned(),
             called,
             endpoints,
+            groups: Vec::new(),
             interfaces: Vec::new(),
             published: Vec::new(),
             _held: Vec::new(),
@@ -206,13 +191,17 @@ mod tests {
                 guest(
                     "web",
                     vec![
-                        endpoint("front", "10.0.0.2/24", false),
-                        endpoint("back", "10.0.1.2/24", true),
+                        Endpoint::sample("front", "10.0.0.2/24", false),
+                        Endpoint::sample("back", "10.0.1.2/24", true),
                     ],
                     &["db:store"],
                 ),
-                guest("db", vec![endpoint("back", "10.0.1.3/24", true)], &[]),
-                guest("other", vec![endpoint("front", "10.0.0.4/24", false)], &[]),
+                guest("db", vec![Endpoint::sample("back", "10.0.1.3/24", true)], &[]),
+                guest(
+                    "other",
+                    vec![Endpoint::sample("front", "10.0.0.4/24", false)],
+                    &[],
+                ),
             ]
             .into(),
             ..Inner::default()

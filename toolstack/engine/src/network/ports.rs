@@ -208,22 +208,7 @@ pub fn take_again(published: &[Published]) -> Vec<HeldPort> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use network::{Mac, Protocol};
-
-    fn endpoint(address: &str, internal: bool) -> Endpoint {
-        Endpoint {
-            id: String::new(),
-            network: "n".to_owned(),
-            network_id: String::new(),
-            bridge: String::new(),
-            index: 0,
-            mac: Mac::random(),
-            addresses: vec![address.parse().unwrap()],
-            gateways: Vec::new(),
-            mtu: None,
-            internal,
-        }
-    }
+    use network::Protocol;
 
     fn config(port: &str, binding: PortBinding) -> Config {
         let mut config = Config::default();
@@ -241,7 +226,10 @@ mod tests {
 
     #[test]
     fn a_port_leads_to_the_first_open_network() {
-        let endpoints = [endpoint("10.1.0.2/24", true), endpoint("10.2.0.2/24", false)];
+        let endpoints = [
+            Endpoint::sample("n", "10.1.0.2/24", true),
+            Endpoint::sample("n", "10.2.0.2/24", false),
+        ];
         let (held, published) = take("web", &config("80/tcp", loopback(0, 0)), &endpoints, &[]).unwrap();
         assert_eq!(published[0].guest, "10.2.0.2:80".parse().unwrap());
         assert_eq!(published[0].host.port(), held[0].port);
@@ -250,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_told_in_dockers_words() {
-        let endpoints = [endpoint("10.2.0.2/24", false)];
+        let endpoints = [Endpoint::sample("n", "10.2.0.2/24", false)];
         let (held, published) = take("web", &config("80/udp", loopback(0, 0)), &endpoints, &[]).unwrap();
         let again = config("80/udp", loopback(held[0].port, held[0].port));
         let error = take("other", &again, &endpoints, &published)

@@ -1,6 +1,7 @@
-//! Networks and floating IPs in the records: documents, each of a kind of their own.
+//! Networks, floating IPs and security groups in the records: documents, each of a kind of their own.
 
 use super::floating::FloatingIp;
+use super::groups::SecurityGroup;
 use super::spec::Network;
 use crate::error::Error;
 use crate::records::Records;
@@ -8,6 +9,7 @@ use std::net::IpAddr;
 
 const KIND: &str = "network";
 const FLOATING: &str = "fip";
+const GROUP: &str = "sg";
 
 impl Records {
     pub fn networks(&self) -> Result<Vec<Network>, Error> {
@@ -21,6 +23,19 @@ impl Records {
 
     pub fn remove_network(&self, id: &str) -> Result<(), Error> {
         self.change(|change| change.remove_document(KIND, id))
+    }
+
+    pub fn groups(&self) -> Result<Vec<SecurityGroup>, Error> {
+        let documents = self.documents(GROUP)?;
+        Ok(documents.into_iter().map(|(_, group)| group).collect())
+    }
+
+    pub fn put_group(&self, group: &SecurityGroup) -> Result<(), Error> {
+        self.change(|change| change.put_document(GROUP, &group.name, group))
+    }
+
+    pub fn remove_group(&self, name: &str) -> Result<(), Error> {
+        self.change(|change| change.remove_document(GROUP, name))
     }
 
     pub fn floating(&self) -> Result<Vec<FloatingIp>, Error> {

@@ -138,6 +138,23 @@ impl Endpoint {
     pub fn interface(&self) -> String {
         format!("eth{}", self.index)
     }
+
+    /// For tests: the first interface of a guest.
+    #[cfg(test)]
+    pub fn sample(network: &str, address: &str, internal: bool) -> Self {
+        Self {
+            id: String::new(),
+            network: network.to_owned(),
+            network_id: format!("id-{network}"),
+            bridge: String::new(),
+            index: 0,
+            mac: Mac::random(),
+            addresses: address.parse().into_iter().collect(),
+            gateways: Vec::new(),
+            mtu: None,
+            internal,
+        }
+    }
 }
 
 /// Where a port is to be published.

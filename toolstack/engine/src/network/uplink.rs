@@ -7,13 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// All that are allocated, and which address of a guest each leads to, if any.
+pub(super) type Leads = BTreeMap<IpAddr, Option<IpAddr>>;
+
 pub(super) struct Uplink {
     /// Of the interface.
     name: String,
     links: Arc<Links>,
     firewall: Arc<Mutex<Firewall>>,
-    /// What leads to which address of a guest.
-    rules: BTreeMap<IpAddr, IpAddr>,
+    /// What the rules know.
+    rules: Leads,
     /// What the interface has.
     placed: BTreeSet<IpAddr>,
 }
@@ -27,13 +30,13 @@ impl Uplink {
             name,
             links,
             firewall,
-            rules: BTreeMap::new(),
+            rules: Leads::new(),
             placed: BTreeSet::new(),
         }
     }
 
     /// What a daemon before this one left: what is still wanted, where it is wanted, stays. The rules are `wanted` already.
-    pub async fn take_over(&mut self, wanted: &BTreeMap<IpAddr, IpAddr>) -> Result<(), NetworkError> {
+    pub async fn take_over(&mut self, wanted: &Leads) -> Result<(), NetworkError> {
         self.rules.clone_from(wanted);
         let left = self.links.placed().await?;
         if left.is_empty() {
@@ -41,8 +44,7 @@ impl Uplink {
         }
         let index = self.links.station(&self.name).await.map(|station| station.index);
         for placed in left {
-            if wanted.contains_key(&placed.address)
-                && index.as_ref().is_ok_and(|index| *index == placed.index)
+            if has_guest(wanted, &placed.address) && index.as_ref().is_ok_and(|index| *index == placed.index)
             {
                 self.placed.insert(placed.address);
             } else {
@@ -53,12 +55,12 @@ impl Uplink {
     }
 
     /// An address is the host's only while it leads to a guest: whoever calls it never meets the host's own services.
-    pub async fn follow(&mut self, wanted: &BTreeMap<IpAddr, IpAddr>) -> Failures {
+    pub async fn follow(&mut self, wanted: &Leads) -> Failures {
         let mut failures = Failures::new();
         let gone: Vec<_> = self
             .placed
             .iter()
-            .filter(|address| !wanted.contains_key(address))
+            .filter(|address| !has_guest(wanted, address))
             .copied()
             .collect();
         for address in gone {
@@ -67,7 +69,10 @@ impl Uplink {
                 Err(error) => failures.push((address, failed(&error))),
             }
         }
+        // What leads nowhere, and did not, is of no concern to the rules.
+        let concerns = |leads: &Leads| leads.values().any(Option::is_some);
         if self.rules != *wanted
+            && (concerns(&self.rules) || concerns(wanted))
             && let Err(error) = self.lead(wanted).await
         {
             failures.extend(wanted.keys().map(|address| (*address, error.clone())));
@@ -75,7 +80,7 @@ impl Uplink {
         }
         let come: Vec<_> = wanted
             .keys()
-            .filter(|address| !self.placed.contains(address))
+            .filter(|address| has_guest(wanted, address) && !self.placed.contains(address))
             .copied()
             .collect();
         if come.is_empty() {
@@ -102,7 +107,7 @@ impl Uplink {
         failures
     }
 
-    async fn lead(&mut self, wanted: &BTreeMap<IpAddr, IpAddr>) -> Result<(), Error> {
+    async fn lead(&mut self, wanted: &Leads) -> Result<(), Error> {
         let (firewall, floating) = (Arc::clone(&self.firewall), floating(wanted));
         let changed = tokio::task::spawn_blocking(move || {
             let mut firewall = firewall.lock().unwrap_or_else(PoisonError::into_inner);
@@ -117,7 +122,11 @@ impl Uplink {
     }
 }
 
-pub(super) fn floating(wanted: &BTreeMap<IpAddr, IpAddr>) -> Vec<Floating> {
+fn has_guest(wanted: &Leads, address: &IpAddr) -> bool {
+    matches!(wanted.get(address), Some(Some(_)))
+}
+
+pub(super) fn floating(wanted: &Leads) -> Vec<Floating> {
     let pairs = wanted.iter();
     pairs
         .map(|(outside, guest)| Floating {

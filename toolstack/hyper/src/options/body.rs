@@ -9,8 +9,9 @@ use super::{ContainerOptions, GuestType, publish};
 use crate::env_file::{environment, labels, pair};
 use crate::terminal;
 
-/// Which type of guest is asked for, where Docker's API has no field.
+/// What is asked for where Docker's API has no field.
 const TYPE_ANNOTATION: &str = "hyper.type";
+const GROUPS_ANNOTATION: &str = "hyper.sg";
 
 /// Which streams go through us while the container runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -175,7 +176,9 @@ impl ContainerOptions {
             };
             (TYPE_ANNOTATION.to_owned(), name.to_owned())
         });
-        map(self.annotation.iter().map(|text| pair(text)).chain(guest_type))
+        let groups = (!self.sg.is_empty()).then(|| (GROUPS_ANNOTATION.to_owned(), self.sg.join(",")));
+        let own = self.annotation.iter().map(|text| pair(text));
+        map(own.chain(guest_type).chain(groups))
     }
 }
 
@@ -224,7 +227,7 @@ mod tests {
     fn flags_reach_their_fields() {
         let body = body(
             "-h host --domainname d -u 1:2 -w /w -e A=1 -l k=v -l bare -m 256m --cpus 1.5 --read-only \
-             --tmpfs /t:size=1m --tmpfs /u --type pv --annotation a=b --stop-signal INT --stop-timeout -1 \
+             --tmpfs /t:size=1m --tmpfs /u --type pv --annotation a=b --sg in,out --sg more --stop-signal INT --stop-timeout -1 \
              --restart on-failure:2 --cap-add NET_ADMIN --cap-drop ALL --group-add g --add-host a:1.2.3.4 \
              --dns 1.1.1.1 --dns-search x --ulimit nofile=1:2 --sysctl net.x=1 --shm-size 64m --init \
              --security-opt s --log-driver journald --log-opt tag=x=y --network none --no-healthcheck -p 8080:80 -P --expose 9/udp --entrypoint /e --privileged --rm img",
@@ -239,7 +242,7 @@ mod tests {
         }
         let want = json!({
             "Memory": 256 << 20, "NanoCpus": 1_500_000_000i64, "ReadonlyRootfs": true, "AutoRemove": true,
-            "Tmpfs": {"/t": "size=1m", "/u": ""}, "Annotations": {"hyper.type": "pv", "a": "b"},
+            "Tmpfs": {"/t": "size=1m", "/u": ""}, "Annotations": {"hyper.type": "pv", "hyper.sg": "in,out,more", "a": "b"},
             "RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 2}, "CapAdd": ["NET_ADMIN"],
             "CapDrop": ["ALL"], "GroupAdd": ["g"], "ExtraHosts": ["a:1.2.3.4"], "Dns": ["1.1.1.1"],
             "DnsSearch": ["x"], "Ulimits": [{"Name": "nofile", "Soft": 1, "Hard": 2}],

@@ -175,6 +175,9 @@ pub struct ContainerOptions {
     /// Security options
     #[arg(long, value_name = "LIST")]
     security_opt: Vec<String>,
+    /// Security group (`hyper sg`) that says what may come and go; may be repeated
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    sg: Vec<String>,
     /// Size of /dev/shm
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     shm_size: Option<i64>,

@@ -38,6 +38,7 @@ pub mod rmi;
 pub mod run;
 pub mod save;
 pub mod search;
+pub mod sg;
 pub mod start;
 pub mod stats;
 pub mod stop;

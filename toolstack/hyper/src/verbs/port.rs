@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use serde_json::Value;
+use std::net::IpAddr;
 
 use super::text;
 use crate::client::Client;
@@ -58,7 +59,12 @@ fn lines(container: &Value, port: Option<&str>) -> Vec<String> {
         if wanted.as_ref().is_some_and(|wanted| wanted != port) {
             continue;
         }
-        for host in hosts.as_array().into_iter().flatten() {
+        let mut hosts: Vec<_> = hosts.as_array().into_iter().flatten().collect();
+        hosts.sort_by_key(|host| {
+            let address = text(host, "HostIp").parse::<IpAddr>().ok();
+            (address, text(host, "HostPort").parse::<u16>().ok())
+        });
+        for host in hosts {
             let ip = text(host, "HostIp");
             let ip = if ip.contains(':') {
                 format!("[{ip}]")

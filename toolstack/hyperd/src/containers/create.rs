@@ -14,12 +14,14 @@ use engine::images::Healthcheck;
 use engine::network::EndpointConfig;
 use engine::{CreateRequest, GuestType, HostConfig, LogConfig, RestartPolicy, Ulimit};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Of a container's stop timeout: never kill.
 pub const NEVER_KILL: u32 = u32::MAX;
 
 const TYPE_ANNOTATION: &str = "hyper.type";
+/// Security groups, with commas between them.
+const GROUPS_ANNOTATION: &str = "hyper.sg";
 
 pub async fn create(call: Call) -> Answer {
     check_platform(call.query.text("platform"))?;
@@ -156,6 +158,9 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         .get(TYPE_ANNOTATION)
         .map(|text| text.parse::<GuestType>())
         .transpose()?;
+    let security_groups = annotations
+        .get(GROUPS_ANNOTATION)
+        .map_or_else(Vec::new, |text| groups(text));
     let auto_remove = host.auto_remove.unwrap_or_default();
     let restart_policy = restart_policy(host.restart_policy.unwrap_or_default())?;
     if auto_remove && !["", "no"].contains(&restart_policy.name.as_str()) {
@@ -200,8 +205,19 @@ fn translate_host(host: Host) -> Result<HostConfig, ApiError> {
         port_bindings: ports::bindings(host.port_bindings.unwrap_or_default())?,
         publish_all_ports: host.publish_all_ports.unwrap_or_default(),
         links: host.links.unwrap_or_default(),
+        security_groups,
         log: log_config(host.log_config),
     })
+}
+
+/// Each once.
+fn groups(text: &str) -> Vec<String> {
+    let names: BTreeSet<_> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// Checked by the engine, once the daemon's own is under it.

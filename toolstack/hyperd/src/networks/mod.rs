@@ -4,6 +4,7 @@ pub mod body;
 mod connect;
 pub mod create;
 pub mod floating;
+pub mod groups;
 pub mod ports;
 pub mod settings;
 

@@ -9,36 +9,36 @@ use crate::nft::{
 use std::net::IpAddr;
 
 /// Interfaces of guests.
-const GUESTS: Set = Set {
+const GUESTS: Set<'_> = Set {
     name: "guests",
     key: &[Type::Name],
     data: &[],
 };
-const MACS: Set = Set {
+const MACS: Set<'_> = Set {
     name: "macs",
     key: &[Type::Name, Type::Mac],
     data: &[],
 };
-const IP4: Set = Set {
+const IP4: Set<'_> = Set {
     name: "ip4",
     key: &[Type::Name, Type::Ip4],
     data: &[],
 };
-const IP6: Set = Set {
+const IP6: Set<'_> = Set {
     name: "ip6",
     key: &[Type::Name, Type::Ip6],
     data: &[],
 };
 
-const TYPE_IP4: [u8; 2] = [0x08, 0x00];
-const TYPE_ARP: [u8; 2] = [0x08, 0x06];
-const TYPE_IP6: [u8; 2] = [0x86, 0xdd];
+pub const TYPE_IP4: [u8; 2] = [0x08, 0x00];
+pub const TYPE_ARP: [u8; 2] = [0x08, 0x06];
+pub const TYPE_IP6: [u8; 2] = [0x86, 0xdd];
 /// Ethernet, IPv4, six bytes, four bytes.
 const ARP_OF_IP4: [u8; 6] = [0, 1, 0x08, 0, 6, 4];
 const ARP_REQUEST: [u8; 2] = [0, 1];
 
 const UDP: u8 = 17;
-const ICMP6: u8 = 58;
+pub const ICMP6: u8 = 58;
 const ICMP6_ROUTER_ADVERTISEMENT: u8 = 134;
 const ICMP6_NEIGHBOUR_SOLICITATION: u8 = 135;
 const ICMP6_NEIGHBOUR_ADVERTISEMENT: u8 = 136;
@@ -50,7 +50,12 @@ const DHCP6_SERVER: u16 = 547;
 
 pub fn elements(port: &GuestPort, elements: &mut Elements) {
     let interface = name(&port.interface);
-    let mut put = |set: Set, element| elements.entry((true, set.name)).or_default().insert(element);
+    let mut put = |set: Set<'static>, element| {
+        elements
+            .entry((true, set.name.into()))
+            .or_default()
+            .insert(element)
+    };
     put(GUESTS, Element::of(&[&interface]));
     put(MACS, Element::of(&[&interface, &port.mac.0]));
     let has_v6 = port.addresses.iter().any(IpAddr::is_ipv6);
@@ -81,7 +86,7 @@ pub fn chains(batch: &mut Batch, table: Table) {
         &Rule::new().input_in(GUESTS.name).jump("guest"),
     );
 
-    let own = |rule: Rule, set: Set| rule.outside(set.name).drop();
+    let own = |rule: Rule, set: Set<'_>| rule.outside(set.name).drop();
     let from = || Rule::new().meta(Meta::InputName);
     let mut rule = |chain: &str, rule: Rule| batch.rule(table, chain, &rule);
     rule("guest", own(from().load(ETHER_SOURCE), MACS));

@@ -9,39 +9,39 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// Ours, and those of them that are closed.
-pub const BRIDGES: Set = Set {
+pub const BRIDGES: Set<'_> = Set {
     name: "bridges",
     key: &[Type::Name],
     data: &[],
 };
-const INTERNAL: Set = Set {
+const INTERNAL: Set<'_> = Set {
     name: "internal",
     key: &[Type::Name],
     data: &[],
 };
 /// Each of ours twice.
-const SAME: Set = Set {
+const SAME: Set<'_> = Set {
     name: "same",
     key: &[Type::Name, Type::Name],
     data: &[],
 };
 /// Published at all addresses of the host, and at one.
-const ANY4: Set = Set {
+const ANY4: Set<'_> = Set {
     name: "any4",
     key: &[Type::Protocol, Type::Port],
     data: &[Type::Ip4, Type::Port],
 };
-const ONE4: Set = Set {
+const ONE4: Set<'_> = Set {
     name: "one4",
     key: &[Type::Ip4, Type::Protocol, Type::Port],
     data: &[Type::Ip4, Type::Port],
 };
-const ANY6: Set = Set {
+const ANY6: Set<'_> = Set {
     name: "any6",
     key: &[Type::Protocol, Type::Port],
     data: &[Type::Ip6, Type::Port],
 };
-const ONE6: Set = Set {
+const ONE6: Set<'_> = Set {
     name: "one6",
     key: &[Type::Ip6, Type::Protocol, Type::Port],
     data: &[Type::Ip6, Type::Port],
@@ -50,17 +50,20 @@ const ONE6: Set = Set {
 pub fn network_elements(network: &NetworkRules, elements: &mut Elements) {
     let name = name(&network.bridge);
     elements
-        .entry((false, SAME.name))
+        .entry((false, SAME.name.into()))
         .or_default()
         .insert(Element::of(&[&name, &name]));
     let bridge = Element::of(&[&name]);
     if network.internal {
         elements
-            .entry((false, INTERNAL.name))
+            .entry((false, INTERNAL.name.into()))
             .or_default()
             .insert(bridge.clone());
     }
-    elements.entry((false, BRIDGES.name)).or_default().insert(bridge);
+    elements
+        .entry((false, BRIDGES.name.into()))
+        .or_default()
+        .insert(bridge);
 }
 
 pub fn published_elements(published: &Published, elements: &mut Elements) {
@@ -82,7 +85,10 @@ pub fn published_elements(published: &Published, elements: &mut Elements) {
         &octets(published.guest.ip()),
         &published.guest.port().to_be_bytes(),
     ]);
-    elements.entry((false, set.name)).or_default().insert(element);
+    elements
+        .entry((false, set.name.into()))
+        .or_default()
+        .insert(element);
 }
 
 /// Chains at their hooks (linux/netfilter.h) and priorities (linux/netfilter_ipv4.h).
@@ -187,6 +193,9 @@ fn from_subnet(subnet: IpNet) -> Rule {
 
 fn forwarding(rule: &mut impl FnMut(&str, Rule), closed: bool) {
     let mut forwarded = |it: Rule| rule("forwarded", it);
+    for stale in floating::stale() {
+        forwarded(stale);
+    }
     // Seen here only on hosts that show bridged packets to the rules of routed ones (br_netfilter), and when a guest asks
     // for a port that its own network publishes.
     forwarded(

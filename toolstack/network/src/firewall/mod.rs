@@ -5,14 +5,18 @@
 //! A change is one transaction; when it fails, everything is written anew from what is to be.
 
 mod bridge;
+mod fence;
 mod floating;
 mod inet;
+
+pub use fence::{Allowed, Direction, Remote, Traffic};
 
 use crate::mac::Mac;
 use crate::nft::{Batch, Element, NftError, Table};
 use crate::port::Protocol;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,6 +25,8 @@ use std::net::{IpAddr, SocketAddr};
 pub struct NetworkRules {
     pub bridge: String,
     pub subnets: Vec<IpNet>,
+    /// The host's own addresses there.
+    pub hosts: Vec<IpAddr>,
     /// Closed: nothing goes in or out.
     pub internal: bool,
     /// The outside sees the host's address.
@@ -34,6 +40,8 @@ pub struct GuestPort {
     pub interface: String,
     pub mac: Mac,
     pub addresses: Vec<IpAddr>,
+    /// Security groups; without any, the guest has no fence.
+    pub groups: Vec<String>,
 }
 
 /// A port of the host that leads to a guest. An unspecified address stands for all of its family.
@@ -48,11 +56,12 @@ pub struct Published {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Floating {
     pub outside: IpAddr,
-    pub guest: IpAddr,
+    /// None while it leads nowhere.
+    pub guest: Option<IpAddr>,
 }
 
 /// Elements of the sets, by table and set.
-type Elements = BTreeMap<(bool, &'static str), BTreeSet<Element>>;
+type Elements = BTreeMap<(bool, Cow<'static, str>), BTreeSet<Element>>;
 
 const BRIDGE: Table = Table {
     family: 7,
@@ -74,10 +83,14 @@ pub struct Firewall {
     ports: BTreeMap<String, GuestPort>,
     published: BTreeSet<Published>,
     floating: Vec<Floating>,
+    /// Security groups, by name.
+    groups: BTreeMap<String, Vec<Allowed>>,
     /// Packets that are not of our networks are not forwarded: the host did so only since we are here.
     closed: bool,
     /// What the kernel has.
     written: bool,
+    /// With fences, for which it tracks connections on bridges.
+    fenced: bool,
 }
 
 impl Firewall {
@@ -89,6 +102,10 @@ impl Firewall {
         }
     }
 
+    fn needs_fences(&self) -> bool {
+        self.ports.values().any(|port| !port.groups.is_empty())
+    }
+
     fn elements(&self) -> Elements {
         let mut elements = Elements::new();
         for port in self.ports.values() {
@@ -96,6 +113,14 @@ impl Firewall {
         }
         for network in self.networks.values() {
             inet::network_elements(network, &mut elements);
+        }
+        if self.needs_fences() {
+            for network in self.networks.values() {
+                fence::network_elements(network, &mut elements);
+            }
+            for port in self.ports.values().filter(|port| !port.groups.is_empty()) {
+                fence::elements(port, &mut elements);
+            }
         }
         for published in &self.published {
             inet::published_elements(published, &mut elements);
@@ -116,10 +141,13 @@ impl Firewall {
             batch.table(table);
         }
         bridge::chains(&mut batch, BRIDGE);
+        if self.needs_fences() {
+            fence::chains(&mut batch, BRIDGE, &self.groups);
+        }
         inet::chains(&mut batch, INET, self.networks.values(), self.closed);
         for ((of, set), elements) in self.elements() {
             let elements: Vec<_> = elements.into_iter().collect();
-            batch.add(table(of), set, &elements);
+            batch.add(table(of), &set, &elements);
         }
         batch
     }
@@ -129,23 +157,22 @@ impl Firewall {
         self.written = false;
         self.rewrite().commit()?;
         self.written = true;
+        self.fenced = self.needs_fences();
         Ok(())
     }
 
     fn change(&mut self, before: &Elements) -> Result<(), NftError> {
-        if !self.written {
+        if !self.written || self.fenced != self.needs_fences() {
             return self.write();
         }
         let after = self.elements();
         let none = BTreeSet::new();
         let mut batch = Batch::default();
         let mut changed = false;
-        let keys: BTreeSet<_> = before.keys().chain(after.keys()).copied().collect();
-        for (of, set) in keys {
-            let (old, new) = (
-                before.get(&(of, set)).unwrap_or(&none),
-                after.get(&(of, set)).unwrap_or(&none),
-            );
+        let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+        for key in keys {
+            let (of, set) = (key.0, &key.1);
+            let (old, new) = (before.get(key).unwrap_or(&none), after.get(key).unwrap_or(&none));
             let gone: Vec<_> = old.difference(new).cloned().collect();
             let come: Vec<_> = new.difference(old).cloned().collect();
             changed |= !gone.is_empty() || !come.is_empty();
@@ -202,7 +229,23 @@ impl Firewall {
         self.change(&before)
     }
 
-    /// All of them, each outside and each guest's address once. Only at the start, before the first [`Self::write`].
+    /// Only at the start, before the first [`Self::write`].
+    pub fn set_group(&mut self, name: String, allowed: Vec<Allowed>) {
+        self.groups.insert(name, allowed);
+    }
+
+    pub fn change_group(&mut self, name: String, allowed: Vec<Allowed>) -> Result<(), NftError> {
+        self.set_group(name, allowed);
+        if self.needs_fences() { self.write() } else { Ok(()) }
+    }
+
+    /// No guest is in it, and no other group names it.
+    pub fn remove_group(&mut self, name: &str) -> Result<(), NftError> {
+        self.groups.remove(name);
+        if self.needs_fences() { self.write() } else { Ok(()) }
+    }
+
+    /// All that are allocated; each guest's address once. Only at the start, before the first [`Self::write`].
     pub fn set_floating(&mut self, floating: Vec<Floating>) {
         self.floating = floating;
     }
@@ -252,6 +295,7 @@ mod tests {
             interface: format!("vif{number}.0"),
             mac: Mac([2, 0, 0, 0, 0, number]),
             addresses: vec![IpAddr::from([10, 0, 0, number])],
+            groups: Vec::new(),
         }
     }
 
@@ -270,8 +314,8 @@ mod tests {
         let before = firewall.elements();
         firewall.set_guest(vec![guest(3)], &[published(81)]);
         let with_both = firewall.elements();
-        assert_eq!(with_both[&(true, "guests")].len(), 2);
-        assert_eq!(with_both[&(false, "any4")].len(), 2);
+        assert_eq!(with_both[&(true, "guests".into())].len(), 2);
+        assert_eq!(with_both[&(false, "any4".into())].len(), 2);
         firewall.ports.remove("vif3.0");
         firewall.published.remove(&published(81));
         assert_eq!(firewall.elements(), before);
@@ -282,7 +326,10 @@ mod tests {
         let count = |guest: GuestPort| {
             let mut firewall = Firewall::default();
             firewall.set_guest(vec![guest], &[]);
-            firewall.elements().get(&(true, "ip6")).map_or(0, BTreeSet::len)
+            firewall
+                .elements()
+                .get(&(true, "ip6".into()))
+                .map_or(0, BTreeSet::len)
         };
         assert_eq!(count(guest(2)), 0);
         let mut six = guest(2);

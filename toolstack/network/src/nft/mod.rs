@@ -192,7 +192,7 @@ impl Batch {
         );
     }
 
-    pub fn set(&mut self, table: Table, set: &Set) {
+    pub fn set(&mut self, table: Table, set: &Set<'_>) {
         self.sets += 1;
         let attributes = set.attributes(table.name, self.sets);
         self.put(table, NEW_SET, CREATE, &attributes, &format!("set {}", set.name));

@@ -21,6 +21,8 @@ const NFT_JUMP: u32 = -3_i32 as u32;
 
 const CMP_EQ: u32 = 0;
 const CMP_NEQ: u32 = 1;
+const CMP_LTE: u32 = 3;
+const CMP_GTE: u32 = 5;
 
 /// `enum nft_nat_types`
 const SOURCE: u32 = 0;
@@ -36,6 +38,15 @@ pub enum Meta {
     OutputName = 7,
     Family = 15,
     Protocol = 16,
+}
+
+/// Addresses of a connection: of who called, whom they called, who answers and to whom, before and after translation.
+#[derive(Debug, Clone, Copy)]
+pub enum End {
+    Calling,
+    Called,
+    Answering,
+    Answered,
 }
 
 /// Bytes of a packet: where they are counted from, offset, length.
@@ -209,6 +220,47 @@ impl Rule {
         self.expression("ct", &Attributes::new().number(1, register).number(2, key))
             .masked(&bits.to_ne_bytes())
             .differs_from(&[0; 4])
+    }
+
+    /// What was loaded last, as numbers of the network.
+    pub fn between(self, first: u16, last: u16) -> Self {
+        self.compare(CMP_GTE, &first.to_be_bytes())
+            .compare(CMP_LTE, &last.to_be_bytes())
+    }
+
+    /// Comes from the one who was called first, or from the one who called.
+    pub fn answers(mut self, answers: bool) -> Self {
+        const DIRECTION: u32 = 1;
+        let register = self.next_register(1);
+        self.expression("ct", &Attributes::new().number(1, register).number(2, DIRECTION))
+            .is(&[u8::from(answers)])
+    }
+
+    /// Of the packet's connection; without one, the rule is not for it.
+    pub fn end(mut self, end: End, family: u8) -> Self {
+        // NFT_CT_SRC_IP, NFT_CT_DST_IP, and the same of IPv6.
+        let (source, destination, bytes) = if family == NFPROTO_IPV4 {
+            (19, 20, 4)
+        } else {
+            (21, 22, 16)
+        };
+        let (key, answers) = match end {
+            End::Calling => (source, false),
+            End::Called => (destination, false),
+            End::Answering => (source, true),
+            End::Answered => (destination, true),
+        };
+        let register = self.next_register(bytes);
+        let data = Attributes::new()
+            .number(1, register)
+            .number(2, key)
+            .raw(3, &[u8::from(answers)]);
+        self.expression("ct", &data)
+    }
+
+    /// Tells what became of a packet of a connection that exists.
+    pub fn related(self) -> Self {
+        self.connection(0, 1 << 2)
     }
 
     /// Of connections that exist, or belong to one.

@@ -67,14 +67,14 @@ pub fn key(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Set {
-    pub name: &'static str,
-    pub key: &'static [Type],
+pub struct Set<'a> {
+    pub name: &'a str,
+    pub key: &'a [Type],
     /// Of a map.
-    pub data: &'static [Type],
+    pub data: &'a [Type],
 }
 
-impl Set {
+impl Set<'_> {
     pub(super) fn attributes(&self, table: &str, id: u32) -> Attributes {
         let (key_type, key_bytes) = joined(self.key);
         let flags = if self.data.is_empty() { 0 } else { MAP };

@@ -1,0 +1,137 @@
+//! Security groups: what comes to a guest and goes from it is what their rules say now.
+
+use super::{HOST, OUTSIDE, Outside, fetch, server};
+use crate::support::{BUSYBOX, Dom0};
+
+const WEB: &str = "
+description: web servers
+ingress:
+  - {protocol: tcp, ports: 80}
+  - {protocol: tcp, ports: [90, 100-200], remote-group: clients}
+egress:
+  - {protocol: tcp, ports: 9000}
+";
+
+/// The same, and the host may come to port 90.
+const WEB_AND_HOST: &str = "
+ingress:
+  - {protocol: tcp, ports: 80}
+  - {protocol: tcp, ports: 90, remote-group: clients}
+  - {protocol: tcp, ports: 90, remote-ip: 172.16.0.0/12}
+egress:
+  - {protocol: tcp, ports: 9000}
+";
+
+#[track_caller]
+fn write(dom0: &Dom0<'_>, verb: &str, group: &str, rules: &str) {
+    dom0.sh(&format!("hyper sg {verb} -f - {group} <<'END'\n{rules}\nEND"))
+        .ok()
+        .stdout(&format!("{group}\n"));
+}
+
+pub fn groups(dom0: &Dom0<'_>) {
+    let outside = Outside::new(dom0);
+    write(dom0, "create", "clients", "ingress: []");
+    write(dom0, "create", "web", WEB);
+    misused(dom0);
+    server(dom0, "web", &["--sg", "web", "-p", "8080:80"]);
+    dom0.hyper(&["exec", "-d", "web", "nc", "-ll", "-p", "90", "-e", "cat"])
+        .ok();
+    dom0.detached("client", &["--sg", "clients", BUSYBOX, "sleep", "1000000"]);
+    dom0.idle("other", BUSYBOX);
+    let address = dom0.inspect("web", "{{.NetworkSettings.IPAddress}}");
+    let asks = |from: &str, port: &str| {
+        dom0.exec(
+            from,
+            &["sh", "-c", &format!("echo hello | nc -w 3 {address} {port}")],
+        )
+        .text()
+    };
+    // In: to the port that is open for all, and to the other from its clients.
+    outside
+        .sh(&fetch(&format!("{HOST} 8080")))
+        .ok()
+        .stdout("from-web\n");
+    assert_eq!(asks("other", "80"), "from-web");
+    assert_eq!(asks("other", "90"), "");
+    assert_eq!(asks("client", "90"), "hello");
+    dom0.exec("other", &["ping", "-c", "1", "-W", "2", &address])
+        .code(1);
+    // Out: to where it may go, and to names.
+    dom0.exec("web", &["nc", "-w", "20", OUTSIDE, "9000"])
+        .ok()
+        .stdout(&format!("{HOST}\n"));
+    dom0.exec("web", &["ping", "-c", "1", "-W", "2", OUTSIDE]).code(1);
+    dom0.exec("client", &["ping", "-c", "1", "-W", "10", OUTSIDE])
+        .ok();
+    dom0.exec("web", &["nslookup", "client"]).ok();
+    live(dom0, &address);
+    dom0.sh("systemctl restart hyperd").ok();
+    assert_eq!(asks("other", "90"), "");
+    assert_eq!(asks("client", "90"), "hello");
+    dom0.hyper(&["rm", "-f", "web", "client", "other"]).ok();
+    // Without guests in groups connections on bridges are nobody's concern.
+    dom0.sh("nft list table bridge hyper")
+        .ok()
+        .out_lacks("ct direction");
+    dom0.hyper(&["sg", "rm", "web", "clients"])
+        .ok()
+        .stdout("web\nclients\n");
+}
+
+/// A connection that exists stops when it is no longer allowed, and goes on when it is again.
+fn live(dom0: &Dom0<'_>, web: &str) {
+    write(dom0, "update", "web", WEB_AND_HOST);
+    dom0.sh(&format!(
+        "exec 3<> /dev/tcp/{web}/90 || exit 1
+         echo one >&3; read -rt 10 line <&3 && [ $line = one ] || exit 2
+         hyper sg update -f - web <<< '{WEB}' || exit 3
+         echo two >&3; read -rt 3 line <&3 && exit 4
+         hyper sg update -f - web <<< '{WEB_AND_HOST}' || exit 5
+         read -rt 60 line <&3 && [ $line = two ]"
+    ))
+    .ok();
+    write(dom0, "update", "web", WEB);
+}
+
+fn misused(dom0: &Dom0<'_>) {
+    let refused = |script: &str, message: &str| {
+        dom0.sh(script).code(1).err_has(message);
+    };
+    refused(
+        "hyper sg create -f - web <<< '{}'",
+        "security group web exists already",
+    );
+    refused(
+        "hyper sg update -f - none <<< '{}'",
+        "No such security group: none",
+    );
+    refused(
+        "hyper sg create -f - new <<< 'ingress: [{remote-group: none}]'",
+        "No such security group: none",
+    );
+    refused(
+        "hyper sg create -f - new <<< 'ingress: [{ports: 80}]'",
+        "only tcp and udp have ports",
+    );
+    refused("hyper sg create -f - new <<< 'ingres: []'", "ingres");
+    refused("hyper sg rm clients", "is in use by rules of group web");
+    dom0.hyper(&["run", "--rm", "--sg", "none", BUSYBOX, "true"])
+        .code(125)
+        .err_has("No such security group: none");
+    dom0.hyper(&["create", "--name", "holder", "--sg", "web", BUSYBOX])
+        .ok();
+    refused("hyper sg rm web", "is in use by a container");
+    dom0.hyper(&[
+        "sg",
+        "ls",
+        "--format",
+        "{{.Name}} {{.Description}} {{.Containers}}",
+    ])
+    .ok()
+    .stdout("clients  \nweb web servers holder\n");
+    dom0.hyper(&["sg", "inspect", "-f", "{{(index .Ingress 1).RemoteGroup}}", "web"])
+        .ok()
+        .stdout("clients\n");
+    dom0.remove("holder");
+}
