@@ -64,7 +64,7 @@ fn containers(dom0: &Dom0<'_>) {
         ("label=tier=back", 0),
         ("image=localhost:5000/busybox", 5),
         ("image=other", 0),
-        ("scope=local", 5),
+        ("scope=local", 7),
         ("scope=swarm", 0),
         ("type=image", 0),
         ("container=tol", 0),

@@ -95,6 +95,15 @@ impl Engine {
         });
         tokio::spawn(unwritten::write(Arc::clone(&cx)));
         restore::restore(&cx).await?;
+        // What a pull or commit that was cut off has left; what guests have in use is known now.
+        let store = Arc::clone(&cx.images);
+        let collected = tokio::task::spawn_blocking(move || store.collect_garbage()).await;
+        if let Ok(Err(error)) = collected {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "what no image has stays on the disk"
+            );
+        }
         let engine = Self {
             cx,
             images_lock: Arc::default(),

@@ -69,6 +69,11 @@ async fn collect(mut entries: Entries) -> Vec<(Source, String)> {
     all
 }
 
+async fn texts(record: &Container, folder: &Path) -> Vec<String> {
+    let all = all(record, folder, None).await;
+    all.into_iter().map(|(_, text)| text).collect()
+}
+
 async fn all(record: &Container, folder: &Path, tail: Option<usize>) -> Vec<(Source, String)> {
     let progress = watch::Sender::new(Progress::default());
     collect(read(record, folder, options(tail), progress.subscribe()).unwrap()).await
@@ -194,11 +199,7 @@ async fn a_damaged_log_is_read_and_written_on() {
     let log = open(&record, folder.path(), Run::New(RUN));
     log.write(Source::Stdout, 0, b"after\n");
     log.finish();
-    let texts: Vec<_> = all(&record, folder.path(), None)
-        .await
-        .into_iter()
-        .map(|(_, text)| text)
-        .collect();
+    let texts = texts(&record, folder.path()).await;
     assert_eq!(texts, ["before\n", "after\n"]);
 }
 
@@ -228,11 +229,7 @@ async fn the_beginning_of_a_line_survives_an_engine_that_was_killed() {
     let log = open(&record, folder.path(), Run::New(Uuid::from_u128(2)));
     log.write(Source::Stdout, 0, b"next\n");
     log.finish();
-    let texts: Vec<_> = all(&record, folder.path(), None)
-        .await
-        .into_iter()
-        .map(|(_, text)| text)
-        .collect();
+    let texts = texts(&record, folder.path()).await;
     assert_eq!(texts, ["whole\n", "begin", "next\n"]);
 }
 
@@ -253,7 +250,7 @@ proptest! {
             at = end;
         }
         log.finish();
-        let back: String = block_on(all(&record, folder.path(), None)).into_iter().map(|(_, text)| text).collect();
+        let back: String = block_on(texts(&record, folder.path())).concat();
         prop_assert_eq!(back, long);
     }
 
@@ -305,7 +302,7 @@ proptest! {
             }
         }
         log.finish();
-        let back: String = block_on(all(&record, folder.path(), None)).into_iter().map(|(_, text)| text).collect();
+        let back: String = block_on(texts(&record, folder.path())).concat();
         prop_assert_eq!(back, text);
     }
 }

@@ -62,6 +62,11 @@ impl Called {
     }
 }
 
+/// `web` of `web.front` on the network `front`.
+fn on_network<'a>(name: &'a str, network: &str) -> Option<&'a str> {
+    name.strip_suffix(&network.to_lowercase())?.strip_suffix('.')
+}
+
 impl Attached {
     fn on(&self, network: &str) -> Option<&Endpoint> {
         self.endpoints
@@ -77,12 +82,7 @@ impl Attached {
                 || aliases.into_iter().any(|alias| alias.eq_ignore_ascii_case(name))
                 || id == name
         };
-        let network = endpoint.network.to_lowercase();
-        known(name)
-            || name
-                .strip_suffix(&network)
-                .and_then(|rest| rest.strip_suffix('.'))
-                .is_some_and(known)
+        known(name) || on_network(name, &endpoint.network).is_some_and(known)
     }
 }
 
@@ -106,10 +106,12 @@ impl Inner {
 
     /// Addresses of those that are called so where one is, its own names for others first.
     fn called(&self, asker: &Attached, name: &str) -> Vec<IpAddr> {
-        let linked = asker.called.links.iter().find(|(alias, _)| alias == name);
-        let wanted = linked.map_or(name, |(_, target)| target);
         let mut found = Vec::new();
         for own in &asker.endpoints {
+            let short = on_network(name, &own.network).unwrap_or(name);
+            let mut links = asker.called.links.iter();
+            let linked = links.find(|(alias, _)| alias == name || alias == short);
+            let wanted = linked.map_or(name, |(_, target)| target);
             for (id, guest) in &self.guests {
                 if let Some(endpoint) = guest.on(&own.network_id)
                     && (guest.is_called(id, endpoint, wanted) || (linked.is_some() && id.starts_with(wanted)))
@@ -225,6 +227,7 @@ mod tests {
         assert_eq!(ask("front", "10.0.0.2", "db").unwrap(), "10.0.1.3");
         assert_eq!(ask("front", "10.0.0.2", "db.back").unwrap(), "10.0.1.3");
         assert_eq!(ask("front", "10.0.0.2", "store").unwrap(), "10.0.1.3");
+        assert_eq!(ask("front", "10.0.0.2", "store.back").unwrap(), "10.0.1.3");
         assert_eq!(ask("back", "10.0.1.3", "web-alias").unwrap(), "10.0.1.2");
         assert_eq!(ask("front", "10.0.0.4", "db"), None, "they share no network");
         assert_eq!(ask("front", "10.0.0.4", "store"), None, "the link is another's");

@@ -16,9 +16,14 @@ pub struct Args {
 }
 
 pub async fn run(client: &Arc<Client>, args: Args) -> Result<i32> {
-    each(client, args.groups, |client, group| async move {
-        client.delete(target(&group)).await?;
-        Ok(group)
-    })
-    .await
+    let mut code = 0;
+    // One after another: whom the rules of the first name can go after it.
+    for group in args.groups {
+        let removed = each(client, vec![group], |client, group| async move {
+            client.delete(target(&group)).await?;
+            Ok(group)
+        });
+        code = code.max(removed.await?);
+    }
+    Ok(code)
 }
