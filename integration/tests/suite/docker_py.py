@@ -26,7 +26,7 @@ def refused(code, text, act):
 
 began = time.time()
 log = LogConfig(type="json-file", config={"max-size": "10k", "max-file": "3", "labels": "tier"})
-script = "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo line $i; done; echo error >&2; sleep 1000000"
+script = "i=0; while [ $i -lt 50 ]; do i=$((i+1)); echo line $i; done; echo error >&2; sleep 1000000; true"
 container = client.containers.run(
     image, ["sh", "-c", script], name="library", detach=True, labels={"tier": "front"}, log_config=log,
     mem_limit="128m")

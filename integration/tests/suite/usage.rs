@@ -1,9 +1,9 @@
 //! What runs, what it uses, how that is limited, and what is removed when it is of no more use.
 
-use super::support::{BUSYBOX, Dom0, Test, both, pv};
+use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    both("usage::top_and_stats", top_and_stats),
+    pv("usage::top_and_stats", top_and_stats),
     pv("usage::update", update),
     pv("usage::prune", prune),
 ];

@@ -4,7 +4,7 @@ use crate::DomId;
 use crate::device::{CLOSED, CLOSING, CONNECTED, Nic};
 use crate::store::{Store, StoreError};
 use futures_util::{StreamExt, TryStreamExt};
-use rtnetlink::packet_route::link::InfoBridgePort;
+use rtnetlink::packet_route::link::{InfoBridgePort, LinkAttribute};
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::{Handle, LinkBridgePort, LinkUnspec, MulticastGroup};
 
@@ -24,6 +24,8 @@ pub enum VifError {
         #[source]
         source: rtnetlink::Error,
     },
+    #[error("cannot list the host's interfaces")]
+    List(#[source] rtnetlink::Error),
     #[error("there is no bridge {0}")]
     NoBridge(String),
     #[error("netback did not make {0}: see dom0's kernel log")]
@@ -178,15 +180,35 @@ pub async fn gone(is_it: impl Fn(&str) -> bool) -> Result<(), VifError> {
     if !there() {
         return Ok(());
     }
-    let (connection, _netlink, mut links) =
+    let (connection, netlink, mut links) =
         rtnetlink::new_multicast_connection(&[MulticastGroup::Link]).map_err(VifError::Open)?;
     let connection = tokio::spawn(connection);
-    let mut alive = true;
-    while alive && there() {
-        alive = links.next().await.is_some();
-    }
+    let gone = async {
+        // Asked of netlink: sysfs has it still when netlink tells that it is gone.
+        while is_any(&netlink, &is_it).await? {
+            links.next().await.ok_or(VifError::NetlinkGone)?;
+        }
+        Ok(())
+    };
+    let gone = gone.await;
     connection.abort();
-    if alive { Ok(()) } else { Err(VifError::NetlinkGone) }
+    gone
+}
+
+async fn is_any(netlink: &Handle, is_it: &impl Fn(&str) -> bool) -> Result<bool, VifError> {
+    let found = netlink
+        .link()
+        .get()
+        .execute()
+        .try_any(|link| {
+            let name = link.attributes.iter().find_map(|attribute| match attribute {
+                LinkAttribute::IfName(name) => Some(name),
+                _ => None,
+            });
+            std::future::ready(name.is_some_and(|name| is_it(name)))
+        })
+        .await;
+    found.map_err(VifError::List)
 }
 
 /// Asks both ends to let go, and waits until they have.
