@@ -81,7 +81,7 @@ check(pruned["ContainersDeleted"] == [container.id], pruned)
 check(pruned["SpaceReclaimed"] > 0, pruned)
 until = time.time() + 1
 told = [event["Action"] for event in client.events(
-    since=int(began) - 1, until=int(until) + 1, filters={"container": container.id}, decode=True)]
+    since=int(began) - 60, until=int(until) + 60, filters={"container": container.id}, decode=True)]
 for action in ("create", "start", "top", "update", "die", "destroy"):
     check(action in told, told)
 check(told.index("create") < told.index("start") < told.index("die") < told.index("destroy"), told)

@@ -243,6 +243,7 @@ async fn begin(
     plan: &Plan,
 ) -> Result<Booted, Error> {
     let (session, events) = connect(guest.as_ref(), plan).await?;
+    let ending = session.end_on_drop();
     // The streams are open before there is anything to come, and the log before them.
     let pumps = pumps(cx, shared, &session, plan, Run::New(plan.uuid))?;
     let input = plan.process.stdin.map(|_| session.input(STDIN));
@@ -260,6 +261,7 @@ async fn begin(
         pump_input(from, to);
     }
     kernel_log(cx, shared, &session, true);
+    ending.keep();
     Ok(Booted {
         guest,
         session,

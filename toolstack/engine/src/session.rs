@@ -216,9 +216,31 @@ impl Session {
         let _ = end.await;
     }
 
+    /// Ends the session when it is dropped before [`EndOnDrop::keep`]: readers of its streams would hold it, and the
+    /// guest's pages with it.
+    pub fn end_on_drop(&self) -> EndOnDrop {
+        EndOnDrop(Some(self.clone()))
+    }
+
     /// Forgets a stream.
     pub fn close(&self, stream: StreamId) {
         self.send(Command::Close(stream));
+    }
+}
+
+pub struct EndOnDrop(Option<Session>);
+
+impl EndOnDrop {
+    pub fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(session) = &self.0 {
+            session.send(Command::End(oneshot::channel().0));
+        }
     }
 }
 
