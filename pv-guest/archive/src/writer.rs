@@ -37,6 +37,20 @@ struct Entry<'a> {
     xattrs: Vec<(String, Vec<u8>)>,
 }
 
+impl<'a> Entry<'a> {
+    /// A file in which nothing is.
+    fn empty(name: &'a [u8], stat: &'a Stat) -> Self {
+        Self {
+            kind: tar::EntryType::Regular,
+            name,
+            link: b"",
+            stat,
+            bytes: 0,
+            xattrs: Vec::new(),
+        }
+    }
+}
+
 impl<W: Write> Writer<W> {
     pub fn new(out: W, xattrs: Xattrs) -> Self {
         Self {
@@ -75,14 +89,7 @@ impl<W: Write> Writer<W> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).context("stat", name),
         };
-        let mut entry = Entry {
-            kind: tar::EntryType::Regular,
-            name,
-            link: b"",
-            stat: &stat,
-            bytes: 0,
-            xattrs: Vec::new(),
-        };
+        let mut entry = Entry::empty(name, &stat);
         // The first name of a file has its bytes, the others are links to it.
         if !stat.is_directory()
             && stat.links > 1
@@ -157,14 +164,7 @@ impl<W: Write> Writer<W> {
             links: 1,
             inode: (0, 0),
         };
-        self.head(&Entry {
-            kind: tar::EntryType::Regular,
-            name,
-            link: b"",
-            stat: &stat,
-            bytes: 0,
-            xattrs: Vec::new(),
-        })
+        self.head(&Entry::empty(name, &stat))
     }
 
     fn head(&mut self, entry: &Entry<'_>) -> Result<(), Error> {
