@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::{text, truncated_id};
+use super::id;
 use crate::client::Client;
 use crate::options::values::{filter, filters};
 use crate::output;
@@ -89,11 +89,6 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     };
     table::print(args.format.as_deref(), COLUMNS, shown, &rows)?;
     Ok(0)
-}
-
-fn id(image: &Value, whole: bool) -> String {
-    let id = text(image, "Id");
-    if whole { id.to_owned() } else { truncated_id(id) }
 }
 
 #[derive(Debug, PartialEq, Eq)]

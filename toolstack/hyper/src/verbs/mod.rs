@@ -112,6 +112,12 @@ fn strings<'a>(value: &'a Value, key: &str) -> Vec<&'a str> {
     list.into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
+/// What a list shows of an object's id.
+fn id(value: &Value, whole: bool) -> String {
+    let id = text(value, "Id");
+    if whole { id.to_owned() } else { truncated_id(id) }
+}
+
 /// The twelve digits by which people know a container or an image.
 fn truncated_id(id: &str) -> String {
     let digits = id.split_once(':').map_or(id, |(_, digits)| digits);

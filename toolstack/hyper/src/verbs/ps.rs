@@ -11,7 +11,7 @@ use crate::target::Target;
 use crate::time;
 use crate::units::human_size;
 
-use super::{text, truncated_id};
+use super::{id, text, truncated_id};
 
 pub(super) const COLUMNS: &[Column] = &[
     ("ID", "CONTAINER ID"),
@@ -96,11 +96,6 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
 fn shows_size(format: &str) -> bool {
     let words: String = format.split_whitespace().collect();
     words == "json" || words.contains(".Size") || words.contains("json.}}")
-}
-
-fn id(container: &Value, whole: bool) -> String {
-    let id = text(container, "Id");
-    if whole { id.to_owned() } else { truncated_id(id) }
 }
 
 pub(super) fn row(container: &Value, whole: bool) -> Row {

@@ -8,7 +8,7 @@ use crate::options::values::{filter, filters};
 use crate::output;
 use crate::table::{self, Column, Row};
 use crate::target::Target;
-use crate::verbs::{text, truncated_id};
+use crate::verbs::{id, text};
 
 const COLUMNS: &[Column] = &[
     ("ID", "NETWORK ID"),
@@ -43,13 +43,9 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
     let answer = client.get(target).await?;
     let mut networks = answer.as_array().cloned().unwrap_or_default();
     networks.sort_by(|a, b| text(a, "Name").cmp(text(b, "Name")));
-    let id = |network: &Value| match args.no_trunc {
-        true => text(network, "Id").to_owned(),
-        false => truncated_id(text(network, "Id")),
-    };
     if args.quiet && args.format.is_none() {
         for network in &networks {
-            output::line(&id(network))?;
+            output::line(&id(network, args.no_trunc))?;
         }
         return Ok(0);
     }
@@ -57,7 +53,7 @@ pub async fn run(client: &Client, args: Args) -> Result<i32> {
         .iter()
         .map(|network| {
             let mut row = Row::default();
-            row.set("ID", id(network));
+            row.set("ID", id(network, args.no_trunc));
             row.set("Name", text(network, "Name"));
             row.set("Driver", text(network, "Driver"));
             row.set("Scope", text(network, "Scope"));
