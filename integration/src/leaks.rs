@@ -5,8 +5,6 @@ use anyhow::Result;
 
 /// Prints one line for each thing that a container leaves while it exists.
 const SCRIPT: &str = r#"
-# A domain without a name is dead; Xen frees it when dom0's kernel has let go of the last packet that came from it.
-for try in $(seq 50); do xl list | grep -q '^(null) ' || break; sleep 0.2; done
 xl list | awk 'NR > 1 && $2 != 0 { print "domain " $2 " " $1 }'
 losetup -l -n -O NAME,BACK-FILE | sed 's/^/loop device /'
 ls /sys/block | grep '^dm-' | sed 's/^/device /'
