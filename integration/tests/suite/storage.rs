@@ -69,6 +69,10 @@ fn own_disk(dom0: &Dom0<'_>) {
     dom0.sh("losetup -l -n -O RO,BACK-FILE | awk '$1 == 1' | sort | uniq -d")
         .ok()
         .stdout("");
+    // A guest chooses label and UUID of its disk: dom0 must not know it by them.
+    dom0.sh("udevadm settle; readlink -f /dev/disk/by-uuid/* /dev/disk/by-label/* | grep loop")
+        .code(1)
+        .stdout("");
     dom0.remove("one");
     dom0.exec("two", &["cat", "/etc/passwd"]).ok();
     dom0.remove("two");

@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// In emulation a guest takes up to ten seconds and 100 MB up to a minute; what takes longer hangs.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+/// In emulation a guest takes up to ten seconds and 100 MB up to two minutes; what takes longer hangs.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A command that has ended.
 #[derive(Clone)]
