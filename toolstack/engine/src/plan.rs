@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::hypervisor::{GuestType, HostInfo};
-use crate::network::{Endpoint, guest, ports};
+use crate::network::{Endpoint, Rate, guest, ports};
 use crate::spec::{Config, Ulimit};
 use crate::state::Container;
 use guest_protocol::capability;
@@ -86,6 +86,8 @@ pub struct PlannedNic {
     /// Of the host.
     pub bridge: String,
     pub mtu: Option<u32>,
+    /// What the guest may send.
+    pub rate: Option<Rate>,
 }
 
 impl From<&Endpoint> for PlannedNic {
@@ -94,6 +96,7 @@ impl From<&Endpoint> for PlannedNic {
             mac: endpoint.mac,
             bridge: endpoint.bridge.clone(),
             mtu: endpoint.mtu,
+            rate: endpoint.rate,
         }
     }
 }

@@ -157,6 +157,7 @@ fn networks_become_interfaces_and_files() {
         addresses: vec!["10.0.0.2/24".parse().unwrap(), "fd00::2/64".parse().unwrap()],
         gateways: vec!["10.0.0.1".parse().unwrap()],
         mtu: Some(1400),
+        rate: None,
         internal: false,
     }];
     let plan = plan(&container).unwrap();

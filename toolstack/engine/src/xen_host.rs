@@ -41,6 +41,7 @@ fn nic(planned: &PlannedNic) -> Nic {
         mac: planned.mac.0,
         bridge: planned.bridge.clone(),
         mtu: planned.mtu,
+        bytes_per_second: planned.rate.map(|rate| rate.bytes_per_second),
     }
 }
 

@@ -85,6 +85,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
                 mac: [0, 0x16, 0x3e, 0, 0, 1],
                 bridge: bridge.clone(),
                 mtu: None,
+                bytes_per_second: None,
             })
             .collect();
         let name = format!("create-{}", &uuid.to_string()[..8]);

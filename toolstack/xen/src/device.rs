@@ -27,7 +27,12 @@ pub struct Nic {
     pub bridge: String,
     /// Bytes; netback's default when absent.
     pub mtu: Option<u32>,
+    /// What the guest may send; as much as it can when absent.
+    pub bytes_per_second: Option<u64>,
 }
+
+/// How often netback lets a guest with a limit send again, as libxl has it.
+const RATE_MICROSECONDS: u64 = 50_000;
 
 /// xenbus states, xen/io/xenbus.h.
 pub const INITIALISING: &str = "1";
@@ -133,7 +138,7 @@ impl Disk {
 impl Nic {
     pub(crate) fn nodes(&self, domid: DomId, index: usize) -> Nodes {
         let mac = self.mac.map(|byte| format!("{byte:02x}")).join(":");
-        nodes(
+        let mut nodes = nodes(
             domid,
             "vif",
             index as u32,
@@ -146,6 +151,15 @@ impl Nic {
                 // netback insists on the key, and gives it to nobody.
                 ("script", ""),
             ],
-        )
+        );
+        if let Some(rate) = self.bytes_per_second {
+            let bytes = rate / (1_000_000 / RATE_MICROSECONDS);
+            let path = format!("{}/rate", nodes.backend);
+            // Before its state, on which netback starts.
+            nodes
+                .entries
+                .insert(0, (path, format!("{bytes},{RATE_MICROSECONDS}")));
+        }
+        nodes
     }
 }

@@ -179,3 +179,42 @@ pub fn hyperd_killed(dom0: &Dom0<'_>) {
         .stdout(&format!("{HOST}\n"));
     dom0.remove("web");
 }
+
+/// What a guest may send is held back, and another is not.
+pub fn rate(dom0: &Dom0<'_>) {
+    const BYTES: u32 = 2 << 20;
+    for bad in ["fast", "10M", "1b/s"] {
+        let option = format!("hyper.rate={bad}");
+        dom0.hyper(&["network", "create", "-o", &option, "limited"])
+            .one_error("invalid hyper.rate");
+        let network = format!("name=bridge,driver-opt={option}");
+        dom0.hyper(&["create", "--network", &network, BUSYBOX])
+            .code(1)
+            .err_has("invalid hyper.rate");
+    }
+    dom0.hyper(&["network", "create", "-o", "hyper.rate=80Kb/s", "limited"])
+        .ok();
+    let serve = format!("head -c {BYTES} /dev/zero > /tmp/page; exec nc -ll -p 80 -e cat /tmp/page");
+    for (name, network) in [
+        ("slow", "limited"),
+        ("fast", "name=bridge,driver-opt=hyper.rate=1GB/s"),
+    ] {
+        dom0.detached(name, &["--network", network, BUSYBOX, "sh", "-c", &serve]);
+        listens(dom0, name);
+    }
+    dom0.sh("xenstore-ls -f /local/domain/0/backend/vif | sed -n 's/.*rate = //p' | sort")
+        .ok()
+        .stdout("\"50000000,50000\"\n\"500,50000\"\n");
+    let address = |name: &str| dom0.inspect(name, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
+    dom0.sh(&format!(
+        "cat < /dev/tcp/{}/80 > /tmp/slow & slow=$!
+         cat < /dev/tcp/{}/80 | wc -c
+         kill $slow && [ $(stat -c %s /tmp/slow) -lt {BYTES} ] && rm /tmp/slow",
+        address("slow"),
+        address("fast")
+    ))
+    .ok()
+    .stdout(&format!("{BYTES}\n"));
+    dom0.hyper(&["rm", "-f", "slow", "fast"]).ok();
+    dom0.hyper(&["network", "rm", "limited"]).ok();
+}

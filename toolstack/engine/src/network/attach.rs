@@ -1,6 +1,7 @@
 //! A guest comes to its networks and leaves them: addresses, interfaces, ports.
 
 use super::names::Called;
+use super::rate::Rate;
 use super::spec::{Attachment, DEFAULT, Endpoint, EndpointConfig, NONE, Network, Subnet};
 use super::{Attached, Inner, Networks, guest_ports, ports};
 use crate::error::{Error, ErrorKind};
@@ -139,6 +140,10 @@ impl Inner {
             addresses,
             gateways,
             mtu: network.mtu(),
+            rate: match Rate::of(&config.driver_options)? {
+                Some(rate) => Some(rate),
+                None => network.rate()?,
+            },
             internal: network.internal,
         })
     }

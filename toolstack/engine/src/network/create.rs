@@ -1,6 +1,7 @@
 //! Networks are made and removed.
 
 use super::attach::wanted;
+use super::rate::Rate;
 use super::spec::{BRIDGE_OPTION, DEFAULT, NONE, Network, NetworkRequest, Subnet, SubnetRequest};
 use super::{Networks, failed, rules_of};
 use crate::error::{Error, ErrorKind};
@@ -219,6 +220,7 @@ impl Networks {
             labels: request.labels,
             options: request.options,
         };
+        network.rate()?;
         match network.mtu() {
             None | Some(1280..=65535) => Ok(network),
             Some(mtu) => Err(Error::invalid(format!("invalid MTU {mtu}: it is 1280 to 65535"))),
@@ -325,6 +327,7 @@ pub fn check_wanted(network: &Network, wanted: &super::EndpointConfig) -> Result
             "invalid endpoint settings:\nnetwork-scoped aliases are only supported for user-defined networks",
         ));
     }
+    Rate::of(&wanted.driver_options)?;
     let addresses = [wanted.ipv4.map(IpAddr::V4), wanted.ipv6.map(IpAddr::V6)];
     for address in addresses.into_iter().flatten() {
         if network.is_default() {

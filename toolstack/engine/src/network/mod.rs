@@ -10,6 +10,7 @@ mod groups;
 pub mod guest;
 mod names;
 pub mod ports;
+mod rate;
 mod records;
 mod spec;
 mod uplink;
@@ -21,6 +22,7 @@ pub use create::check_wanted;
 pub use floating::FloatingIp;
 pub use groups::{GroupProtocol, GroupRule, GroupRules, SecurityGroup};
 pub use names::{names_of, split_link};
+pub use rate::{RATE_OPTION, Rate};
 pub use spec::{
     Attachment, BRIDGE_OPTION, DEFAULT, Endpoint, EndpointConfig, MASQUERADE_OPTION, NONE, Network,
     NetworkRequest, PortBinding, Subnet, SubnetRequest,

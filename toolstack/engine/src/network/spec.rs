@@ -1,5 +1,7 @@
 //! Networks as they are recorded, what a container wants of them, and what it has got.
 
+use super::rate::Rate;
+use crate::error::Error;
 use chrono::{DateTime, Utc};
 use network::{IpNet, Mac, Published};
 use serde::{Deserialize, Serialize};
@@ -64,6 +66,11 @@ impl Network {
         self.options.get(MTU_OPTION).and_then(|text| text.parse().ok())
     }
 
+    /// What each guest on it may send.
+    pub fn rate(&self) -> Result<Option<Rate>, Error> {
+        Rate::of(&self.options)
+    }
+
     pub fn masquerade(&self) -> bool {
         self.options
             .get(MASQUERADE_OPTION)
@@ -121,6 +128,9 @@ pub struct Endpoint {
     pub gateways: Vec<IpAddr>,
     #[serde(default)]
     pub mtu: Option<u32>,
+    /// What the guest may send.
+    #[serde(default)]
+    pub rate: Option<Rate>,
     #[serde(default)]
     pub internal: bool,
 }
@@ -152,6 +162,7 @@ impl Endpoint {
             addresses: address.parse().into_iter().collect(),
             gateways: Vec::new(),
             mtu: None,
+            rate: None,
             internal,
         }
     }
