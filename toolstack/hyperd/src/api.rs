@@ -131,6 +131,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
             GroupRoute::Remove => networks::groups::remove(&call, name).await,
             GroupRoute::Update => networks::groups::update(call, name).await,
         },
+        Route::Regroup(id) => networks::groups::regroup(call, id).await,
         Route::Link(id) => networks::link(call, id).await,
         Route::Plan(id) => extension::plan(&call, &id).await,
         Route::Console(id) => extension::console(&call, &id).await,

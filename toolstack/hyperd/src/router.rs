@@ -44,6 +44,7 @@ pub enum Route {
     GroupCreate,
     Group(GroupRoute, String),
     Link(String),
+    Regroup(String),
     Plan(String),
     Console(String),
     /// Docker has it; what it is called.
@@ -159,6 +160,9 @@ pub fn route(method: &Method, path: &str) -> Route {
         ["hyper", "v1", "fips", rest @ ..] => floating(method, rest),
         ["hyper", "v1", "sgs", rest @ ..] => group(method, rest),
         ["hyper", "v1", "images", "verify"] if method == Method::POST => Route::ImageVerify,
+        ["hyper", "v1", "containers", id, "sgs"] if method == Method::POST => {
+            Route::Regroup((*id).to_owned())
+        }
         ["hyper", "v1", "containers", id, "links"] if method == Method::POST => Route::Link((*id).to_owned()),
         ["hyper", "v1", "containers", id, "plan"] if method == Method::GET => Route::Plan((*id).to_owned()),
         ["hyper", "v1", "containers", id, "console"] if method == Method::GET => {

@@ -69,6 +69,24 @@ pub fn groups(dom0: &Dom0<'_>) {
     dom0.sh("systemctl restart hyperd").ok();
     assert_eq!(asks("other", "90"), "");
     assert_eq!(asks("client", "90"), "hello");
+    // Into a group and out of it, while it runs.
+    dom0.hyper(&["update", "--sg-add", "clients", "other"])
+        .ok()
+        .stdout("other\n");
+    assert_eq!(asks("other", "90"), "hello");
+    let groups = "{{index .HostConfig.Annotations \"hyper.sg\"}}";
+    assert_eq!(dom0.inspect("other", groups), "clients");
+    dom0.hyper(&["update", "--sg-rm", "clients", "other"]).ok();
+    assert_eq!(asks("other", "90"), "");
+    for (flag, message) in [
+        (
+            "--sg-rm=clients",
+            "container other is not in security group clients",
+        ),
+        ("--sg-add=none", "No such security group: none"),
+    ] {
+        dom0.hyper(&["update", flag, "other"]).code(1).err_has(message);
+    }
     dom0.hyper(&["rm", "-f", "web", "client", "other"]).ok();
     // Without guests in groups connections on bridges are nobody's concern.
     dom0.sh("nft list table bridge hyper")

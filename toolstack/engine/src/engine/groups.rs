@@ -65,6 +65,32 @@ impl Engine {
         Ok(())
     }
 
+    /// Puts a container into groups and takes it out of others; from now on, if it runs.
+    pub async fn regroup(&self, text: &str, add: &[String], remove: &[String]) -> Result<(), Error> {
+        let shared = self.shared(text)?;
+        let is_in = |group: &String| shared.with(|record| record.config.host.security_groups.contains(group));
+        if let Some(group) = remove.iter().find(|group| !is_in(group)) {
+            return Err(Error::conflict(format!(
+                "container {text} is not in security group {group}"
+            )));
+        }
+        let record = || {
+            shared.update(&self.cx, |record| {
+                let groups = &mut record.config.host.security_groups;
+                groups.retain(|group| !remove.contains(group));
+                for group in add {
+                    if !groups.contains(group) {
+                        groups.push(group.clone());
+                    }
+                }
+            })?;
+            Ok(shared.with(|record| record.config.host.security_groups.clone()))
+        };
+        self.cx.networks.regroup(&shared.id, add, record).await?;
+        shared.tell(&self.cx, "update", &[]);
+        Ok(())
+    }
+
     pub async fn remove_group(&self, name: &str) -> Result<(), Error> {
         let networks = &self.cx.networks;
         let used = || !self.in_group(name).is_empty();

@@ -1,6 +1,6 @@
 //! Security groups: what guests that are in them may send and receive. What no rule allows is dropped.
 
-use super::{Inner, Networks};
+use super::{Inner, Networks, guest_ports};
 use crate::error::Error;
 use crate::names;
 use crate::records::Records;
@@ -242,6 +242,27 @@ impl Networks {
         records.remove_group(&name)?;
         self.inner().groups.remove(&name);
         self.rules(move |firewall| firewall.remove_group(&name)).await
+    }
+
+    /// Puts a container into groups, which must be there when `record` says so. It gives those that it is in then.
+    pub async fn regroup(
+        &self,
+        container: &str,
+        add: &[String],
+        record: impl FnOnce() -> Result<Vec<String>, Error>,
+    ) -> Result<(), Error> {
+        let _changing = self.changing.lock().await;
+        self.check_groups(add)?;
+        let groups = record()?;
+        let ports = {
+            let mut inner = self.inner();
+            let Some(guest) = inner.guests.get_mut(container) else {
+                return Ok(());
+            };
+            guest.groups = groups;
+            guest_ports(guest)
+        };
+        self.rules(move |firewall| firewall.add_guest(ports, &[])).await
     }
 
     /// `used`: a container is in it, whether it runs or not.

@@ -24,6 +24,12 @@ pub struct Args {
     /// Restart policy to apply when a container exits
     #[arg(long, value_name = "STRING", value_parser = restart_policy)]
     restart: Option<RestartPolicy>,
+    /// Put the containers into a security group
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    sg_add: Vec<String>,
+    /// Take the containers out of a security group
+    #[arg(long, value_name = "GROUP", value_delimiter = ',')]
+    sg_rm: Vec<String>,
     /// Containers to change
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,
@@ -40,17 +46,24 @@ pub async fn run(client: &Arc<Client>, args: Args) -> Result<i32> {
     if let Some(policy) = args.restart {
         body.insert("RestartPolicy".to_owned(), json!(policy));
     }
-    if body.is_empty() {
+    let regroup = !args.sg_add.is_empty() || !args.sg_rm.is_empty();
+    if body.is_empty() && !regroup {
         anyhow::bail!("you must provide one or more flags when using this command");
     }
-    let body = Value::Object(body);
+    let groups = regroup.then(|| json!({ "Add": args.sg_add, "Remove": args.sg_rm }));
     each(client, args.containers, |client, container| {
-        let body = body.clone();
+        let (body, groups) = (body.clone(), groups.clone());
         async move {
-            let target = Target::container(&container).push("update");
-            let answer = client.post_body(target, &body).await?;
-            for warning in strings(&answer, "Warnings") {
-                complain!("{warning}");
+            if let Some(groups) = groups {
+                let target = Target::extension("containers").push(&container).push("sgs");
+                client.post_body(target, &groups).await?;
+            }
+            if !body.is_empty() {
+                let target = Target::container(&container).push("update");
+                let answer = client.post_body(target, &Value::Object(body)).await?;
+                for warning in strings(&answer, "Warnings") {
+                    complain!("{warning}");
+                }
             }
             Ok(container)
         }

@@ -311,7 +311,7 @@ fn tmpfs_mount(mount: Mount) -> Result<(String, String), ApiError> {
     Ok((target, options.join(",")))
 }
 
-/// Annotations as they are shown again: the guest's type is among them, however it was asked for.
+/// Annotations as they are shown again: the guest's type and its groups are among them, however they were asked for.
 pub fn annotations_of(host: &HostConfig) -> BTreeMap<&str, String> {
     let mut annotations: BTreeMap<&str, String> = host
         .annotations
@@ -320,6 +320,10 @@ pub fn annotations_of(host: &HostConfig) -> BTreeMap<&str, String> {
         .collect();
     if let Some(guest_type) = host.guest_type {
         annotations.insert(TYPE_ANNOTATION, guest_type.to_string());
+    }
+    annotations.remove(GROUPS_ANNOTATION);
+    if !host.security_groups.is_empty() {
+        annotations.insert(GROUPS_ANNOTATION, host.security_groups.join(","));
     }
     annotations
 }

@@ -150,6 +150,21 @@ pub async fn remove(call: &Call, name: String) -> Answer {
     Ok(request::empty(StatusCode::NO_CONTENT))
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct RegroupBody {
+    add: Vec<String>,
+    remove: Vec<String>,
+}
+
+/// `/hyper/v1/containers/{id}/sgs`: into which groups a container comes, and which it leaves.
+pub async fn regroup(call: Call, id: String) -> Answer {
+    let body: RegroupBody = request::need_json(call.request.into_body()).await?;
+    let engine = call.app.engine.clone();
+    to_the_end(async move { engine.regroup(&id, &body.add, &body.remove).await }).await?;
+    Ok(request::empty(StatusCode::NO_CONTENT))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
