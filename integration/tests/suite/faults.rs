@@ -8,7 +8,7 @@ pub const TESTS: &[Test] = &[
     pv("faults::exec_outlives_hyperd", exec_outlives_hyperd),
     pv("faults::paused_outlives_hyperd", paused_outlives_hyperd),
     pv("faults::clock_set_back", clock_set_back),
-    both("faults::out_of_memory", out_of_memory),
+    pv("faults::out_of_memory", out_of_memory),
     both("faults::kernel_panics", kernel_panics),
     pv("faults::client_killed", client_killed),
     pv("faults::nothing_accumulates", nothing_accumulates),

@@ -1,9 +1,9 @@
 //! What an image's configuration says, and images themselves.
 
-use super::support::{BUSYBOX, DEBIAN, Dom0, Test, both, once, pv};
+use super::support::{BUSYBOX, DEBIAN, Dom0, Test, once, pv};
 
 pub const TESTS: &[Test] = &[
-    both("image::configuration", configuration),
+    pv("image::configuration", configuration),
     pv("image::stop_signal", stop_signal),
     once("image::store", store),
     pv("image::in_use", in_use),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub const TESTS: &[Test] = &[once("overlay::random_stacks", random_stacks)];
 
-const STACKS: u64 = 12;
+const STACKS: u64 = 5;
 const LAYERS: usize = 4;
 const SEED: u64 = 0x5eed;
 

@@ -4,7 +4,7 @@ use super::support::{BUSYBOX, Dom0, Test, both, pv};
 
 pub const TESTS: &[Test] = &[
     both("run::exit_codes", exit_codes),
-    both("run::detached", detached),
+    pv("run::detached", detached),
     pv("run::missing_command", missing_command),
     pv("run::flags", flags),
     pv("run::entrypoint_from_flags", entrypoint_from_flags),

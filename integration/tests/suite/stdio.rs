@@ -9,9 +9,9 @@ pub const TESTS: &[Test] = &[
     pv("stdio::ends", ends),
 ];
 
-/// 50 MB through `run -i` and `exec -i`; that they return shows that the end of input arrives.
+/// 20 MB through `run -i` and `exec -i`; that they return shows that the end of input arrives.
 fn stdin(dom0: &Dom0<'_>) {
-    let (file, sum) = dom0.random_file(50);
+    let (file, sum) = dom0.random_file(20);
     dom0.pull(BUSYBOX);
     dom0.sh(&format!(
         "hyper run --type {} -i --rm {BUSYBOX} sha256sum < {file}",
@@ -26,9 +26,9 @@ fn stdin(dom0: &Dom0<'_>) {
     dom0.remove("sink");
 }
 
-/// 100 MB go in and come back on stdout and on stderr, as they went in.
+/// 30 MB go in and come back on stdout and on stderr, as they went in.
 fn all_three_at_once(dom0: &Dom0<'_>) {
-    let (file, sum) = dom0.random_file(100);
+    let (file, sum) = dom0.random_file(30);
     dom0.pull(BUSYBOX);
     dom0.sh(&format!(
         "hyper run --type {} -i --rm {BUSYBOX} tee /dev/stderr < {file} 2> >(sha256sum > /tmp/err-sum) | sha256sum
@@ -40,7 +40,7 @@ fn all_three_at_once(dom0: &Dom0<'_>) {
 }
 
 fn reader_that_stops(dom0: &Dom0<'_>) {
-    const BYTES: usize = 64 << 20;
+    const BYTES: usize = 24 << 20;
     dom0.idle("source", BUSYBOX);
     // Its stdout is a pipe that nobody reads from: much more than all buffers on the way hold.
     let mut stuck = dom0.spawn_sh(&format!(
@@ -72,7 +72,7 @@ fn reader_that_stops(dom0: &Dom0<'_>) {
 
 fn ends(dom0: &Dom0<'_>) {
     dom0.idle("ends", BUSYBOX);
-    let (file, _) = dom0.random_file(50);
+    let (file, _) = dom0.random_file(20);
     // A reader that leaves early does not hang the writer.
     dom0.sh(&format!(
         "hyper exec -i ends sh -c 'head -c 10 > /dev/null; exit 3' < {file}"

@@ -1,9 +1,9 @@
 //! `-it` on a real terminal.
 
-use super::support::{BUSYBOX, Dom0, Test, both, pv};
+use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    both("tty::shell", shell),
+    pv("tty::shell", shell),
     pv("tty::detach", detach),
     pv("tty::exec", exec),
 ];

@@ -159,6 +159,7 @@ fn networks_become_interfaces_and_files() {
         mtu: Some(1400),
         rate: None,
         internal: false,
+        closed: false,
     }];
     let plan = plan(&container).unwrap();
     assert_eq!(

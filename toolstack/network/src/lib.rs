@@ -30,7 +30,8 @@ mod uplink;
 pub use announce::{Station, announce};
 pub use error::NetworkError;
 pub use firewall::{
-    Allowed, Direction, Firewall, Floating, GuestPort, NetworkRules, Published, Remote, Traffic,
+    Allowed, Direction, Firewall, Floating, GuestPort, NetworkRules, Path, PathEnd, Published, Remote,
+    Traffic,
 };
 pub use forwarding::Forwarding;
 pub use held::HeldPort;

@@ -1,6 +1,6 @@
 //! Security groups: what comes to a guest and goes from it is what their rules say now.
 
-use super::{HOST, OUTSIDE, Outside, fetch, server};
+use super::{HOST, OUTSIDE, Outside, fetch, listens, server};
 use crate::support::{BUSYBOX, Dom0};
 
 const WEB: &str = "
@@ -95,6 +95,50 @@ pub fn groups(dom0: &Dom0<'_>) {
     dom0.hyper(&["sg", "rm", "web", "clients"])
         .ok()
         .stdout("web\nclients\n");
+}
+
+/// On a closed network nothing comes to a guest but what it has called for, what it publishes, and whom it is linked to.
+pub fn quiet(dom0: &Dom0<'_>) {
+    let outside = Outside::new(dom0);
+    dom0.hyper(&["network", "create", "-o", "hyper.closed=maybe", "quiet"])
+        .one_error("invalid hyper.closed");
+    dom0.hyper(&["network", "create", "-o", "hyper.closed=true", "quiet"])
+        .ok();
+    server(dom0, "db", &["--network", "quiet"]);
+    server(dom0, "web", &["--network", "quiet", "-p", "8080:80"]);
+    let asks = |from: &str, whom: &str| {
+        dom0.exec(from, &["sh", "-c", &format!("nc -w 3 {whom} 80 < /dev/null")])
+            .text()
+    };
+    dom0.exec("web", &["nslookup", "db"]).ok();
+    assert_eq!(asks("web", "db"), "");
+    dom0.exec("web", &["ping", "-c", "1", "-W", "2", "db"]).code(1);
+    dom0.exec("web", &["nc", "-w", "20", OUTSIDE, "9000"])
+        .ok()
+        .stdout(&format!("{HOST}\n"));
+    outside
+        .sh(&fetch(&format!("{HOST} 8080")))
+        .ok()
+        .stdout("from-web\n");
+    // A link opens the way there, and not back; after a restart of either end and of hyperd, too.
+    dom0.hyper(&["link", "web", "db:store"]).ok();
+    assert_eq!(asks("web", "store"), "from-db");
+    assert_eq!(asks("db", "web"), "");
+    dom0.hyper(&["restart", "-t", "0", "db"]).ok();
+    listens(dom0, "db");
+    dom0.sh("systemctl restart hyperd").ok();
+    assert_eq!(asks("web", "store"), "from-db");
+    assert_eq!(asks("db", "web"), "");
+    // Groups are no obstacle to it.
+    write(dom0, "create", "mute", "{ingress: [], egress: []}");
+    for name in ["db", "web"] {
+        dom0.hyper(&["update", "--sg-add", "mute", name]).ok();
+    }
+    assert_eq!(asks("web", "store"), "from-db");
+    dom0.exec("web", &["nc", "-w", "3", OUTSIDE, "9000"]).code(1);
+    dom0.hyper(&["rm", "-f", "web", "db"]).ok();
+    dom0.hyper(&["sg", "rm", "mute"]).ok();
+    dom0.hyper(&["network", "rm", "quiet"]).ok();
 }
 
 /// A connection that exists stops when it is no longer allowed, and goes on when it is again.

@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &[
     pv("network::six", guests::six),
     pv("network::floating", floating::floating),
     pv("network::groups", groups::groups),
+    pv("network::quiet", groups::quiet),
     pv("network::rate", traffic::rate),
     pv("network::hyperd_killed", traffic::hyperd_killed),
     once("network::of_users", manage::of_users),

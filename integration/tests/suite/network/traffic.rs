@@ -202,9 +202,9 @@ pub fn rate(dom0: &Dom0<'_>) {
         dom0.detached(name, &["--network", network, BUSYBOX, "sh", "-c", &serve]);
         listens(dom0, name);
     }
-    dom0.sh("xenstore-ls -f /local/domain/0/backend/vif | sed -n 's/.*rate = //p' | sort")
+    dom0.sh("xenstore-ls -f /local/domain/0/backend/vif | sed -n 's/.*rate = //p' | LC_ALL=C sort")
         .ok()
-        .stdout("\"50000000,50000\"\n\"500,50000\"\n");
+        .stdout("\"500,50000\"\n\"50000000,50000\"\n");
     let address = |name: &str| dom0.inspect(name, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}");
     dom0.sh(&format!(
         "cat < /dev/tcp/{}/80 > /tmp/slow & slow=$!

@@ -301,7 +301,7 @@ impl Engine {
             }
             shared.update(&self.cx, |record| name.clone_into(&mut record.name))?;
         }
-        self.cx.networks.renamed(&shared.record());
+        self.cx.networks.renamed(&shared.record()).await?;
         self.ask(&shared, Command::Renamed).await?;
         shared.tell(&self.cx, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())

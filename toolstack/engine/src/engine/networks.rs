@@ -109,7 +109,7 @@ impl Engine {
     }
 
     /// Gives a container its own name for another, with which it shares a network; from now on, if it runs.
-    pub fn link(&self, container: &str, target: &str, alias: &str) -> Result<(), Error> {
+    pub async fn link(&self, container: &str, target: &str, alias: &str) -> Result<(), Error> {
         let (shared, other) = (self.shared(container)?, self.shared(target)?);
         if shared.id == other.id {
             return Err(Error::invalid("a container cannot be linked to itself"));
@@ -135,7 +135,6 @@ impl Engine {
             links.retain(|known| split_link(known).1 != alias);
             links.push(link);
         })?;
-        self.cx.networks.renamed(&shared.record());
-        Ok(())
+        self.cx.networks.renamed(&shared.record()).await
     }
 }

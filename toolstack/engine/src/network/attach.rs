@@ -3,7 +3,7 @@
 use super::names::Called;
 use super::rate::Rate;
 use super::spec::{Attachment, DEFAULT, Endpoint, EndpointConfig, NONE, Network, Subnet};
-use super::{Attached, Inner, Networks, guest_ports, ports};
+use super::{Attached, Inner, Networks, guest_ports, paths, ports};
 use crate::error::{Error, ErrorKind};
 use crate::names::new_id;
 use crate::spec::Config;
@@ -11,6 +11,7 @@ use crate::state::Container;
 use network::{IpNet, Mac, Published, free_address};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// The networks a container wants, the one that it was started with first.
 pub fn wanted(config: &Config) -> Vec<(String, EndpointConfig)> {
@@ -145,6 +146,7 @@ impl Inner {
                 None => network.rate()?,
             },
             internal: network.internal,
+            closed: network.closed(),
         })
     }
 
@@ -274,9 +276,11 @@ impl Networks {
             guest.published = ports::lead_to(&before, &guest.endpoints);
             (before, guest.published.clone())
         };
+        let inner = Arc::clone(&self.inner);
         self.rules_to_the_end(move |firewall| {
-            firewall.remove_guest(&[interface], &before)?;
-            firewall.add_guest(Vec::new(), &after)
+            let paths = paths(&inner);
+            firewall.remove_guest(&[interface], &before, paths.clone())?;
+            firewall.add_guest(Vec::new(), &after, paths)
         })
         .await?;
         self.float(id).await
@@ -311,7 +315,8 @@ impl Networks {
             guest.interfaces = interfaces;
             (guest_ports(guest), guest.published.clone())
         };
-        self.rules_to_the_end(move |firewall| firewall.add_guest(ports, &published))
+        let inner = Arc::clone(&self.inner);
+        self.rules_to_the_end(move |firewall| firewall.add_guest(ports, &published, paths(&inner)))
             .await?;
         self.float(id).await
     }
@@ -326,11 +331,14 @@ impl Networks {
             };
             (std::mem::take(&mut guest.interfaces), guest.published.clone())
         };
+        let inner = Arc::clone(&self.inner);
         // What fails of it has been told.
         let _ = self.float(id).await;
         if !interfaces.is_empty()
             && let Err(error) = self
-                .rules_to_the_end(move |firewall| firewall.remove_guest(&interfaces, &published))
+                .rules_to_the_end(move |firewall| {
+                    firewall.remove_guest(&interfaces, &published, paths(&inner))
+                })
                 .await
         {
             tracing::error!(container = id, %error, "rules of a guest may be left");

@@ -2,7 +2,9 @@
 
 use super::attach::wanted;
 use super::rate::Rate;
-use super::spec::{BRIDGE_OPTION, DEFAULT, NONE, Network, NetworkRequest, Subnet, SubnetRequest};
+use super::spec::{
+    BRIDGE_OPTION, CLOSED_OPTION, DEFAULT, NONE, Network, NetworkRequest, Subnet, SubnetRequest,
+};
 use super::{Networks, failed, rules_of};
 use crate::error::{Error, ErrorKind};
 use crate::names::new_id;
@@ -221,6 +223,13 @@ impl Networks {
             options: request.options,
         };
         network.rate()?;
+        if let Some(text) = network.options.get(CLOSED_OPTION)
+            && !["true", "false"].contains(&text.as_str())
+        {
+            return Err(Error::invalid(format!(
+                "invalid {CLOSED_OPTION} {text:?}: it is true or false"
+            )));
+        }
         match network.mtu() {
             None | Some(1280..=65535) => Ok(network),
             Some(mtu) => Err(Error::invalid(format!("invalid MTU {mtu}: it is 1280 to 65535"))),

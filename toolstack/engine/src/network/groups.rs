@@ -1,12 +1,13 @@
 //! Security groups: what guests that are in them may send and receive. What no rule allows is dropped.
 
-use super::{Inner, Networks, guest_ports};
+use super::{Inner, Networks, guest_ports, paths};
 use crate::error::Error;
 use crate::names;
 use crate::records::Records;
 use ::network::{Allowed, Direction, IpNet, Remote, Traffic};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Each is a rule of the host, or several, that packets are held against.
 const MAX_RULES: usize = 128;
@@ -262,7 +263,9 @@ impl Networks {
             guest.groups = groups;
             guest_ports(guest)
         };
-        self.rules(move |firewall| firewall.add_guest(ports, &[])).await
+        let inner = Arc::clone(&self.inner);
+        self.rules(move |firewall| firewall.add_guest(ports, &[], paths(&inner)))
+            .await
     }
 
     /// `used`: a container is in it, whether it runs or not.

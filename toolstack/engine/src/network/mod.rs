@@ -33,6 +33,7 @@ pub use ::network::{AddressRange, DEFAULT_POOLS, IpNet, Mac, Pool, PortKey, Prot
 use crate::error::{Error, ErrorKind};
 use crate::records::Records;
 use crate::state::Container;
+use ::network::Path as GuestPath;
 use ::network::dns;
 use ::network::{Bridge, Firewall, Forwarding, GuestPort, HeldPort, Links, NetworkRules};
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,8 +132,14 @@ fn guest_ports(guest: &Attached) -> Vec<GuestPort> {
             mac: endpoint.mac,
             addresses: endpoint.addresses.iter().map(|net| net.addr()).collect(),
             groups: guest.groups.clone(),
+            closed: endpoint.closed,
         })
         .collect()
+}
+
+/// From those that have a link to whom it means, now.
+fn paths(inner: &Mutex<Inner>) -> BTreeSet<GuestPath> {
+    inner.lock().unwrap_or_else(PoisonError::into_inner).paths()
 }
 
 /// Takes all of ours from the host: rules, bridges and addresses. Goes on after an error and gives all of them.
@@ -268,7 +275,7 @@ impl Networks {
             let guests = guests.map(|guest| (guest_ports(guest), guest.published.clone()));
             (guests.collect(), inner.leads())
         };
-        let groups = self.groups();
+        let (groups, paths) = (self.groups(), paths(&self.inner));
         let written = self.rules(move |firewall| {
             networks
                 .iter()
@@ -279,6 +286,7 @@ impl Networks {
             for (ports, published) in guests {
                 firewall.set_guest(ports, &published);
             }
+            firewall.set_paths(paths);
             firewall.set_floating(uplink::floating(&leads));
             firewall.write()
         });
@@ -372,10 +380,13 @@ impl Networks {
     }
 
     /// Is called otherwise, or calls others otherwise.
-    pub fn renamed(&self, container: &Container) {
+    pub async fn renamed(&self, container: &Container) -> Result<(), Error> {
         if let Some(guest) = self.inner().guests.get_mut(&container.id) {
             guest.name.clone_from(&container.name);
             guest.called = Called::of(container);
         }
+        let inner = Arc::clone(&self.inner);
+        self.rules_to_the_end(move |firewall| firewall.add_guest(Vec::new(), &[], paths(&inner)))
+            .await
     }
 }

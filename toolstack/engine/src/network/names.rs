@@ -4,7 +4,8 @@ use super::spec::{Endpoint, EndpointConfig};
 use super::{Attached, Inner};
 use crate::state::Container;
 use ::network::dns::{Asker, Names};
-use std::collections::BTreeMap;
+use ::network::{Path, PathEnd};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -86,6 +87,29 @@ impl Attached {
     }
 }
 
+/// Of each family's addresses of two interfaces.
+fn between<'a>(
+    caller: (&'a Endpoint, &'a String),
+    called: (&'a Endpoint, &'a String),
+) -> impl Iterator<Item = Path> + 'a {
+    let ends = |(endpoint, interface): (&'a Endpoint, &'a String)| {
+        endpoint.addresses.iter().map(move |net| PathEnd {
+            interface: interface.clone(),
+            address: net.addr(),
+        })
+    };
+    ends(caller).flat_map(move |caller| {
+        let same = ends(called).filter({
+            let v4 = caller.address.is_ipv4();
+            move |called| called.address.is_ipv4() == v4
+        });
+        same.map(move |called| Path {
+            caller: caller.clone(),
+            called,
+        })
+    })
+}
+
 /// Who is who, for the networks' name servers.
 pub(super) struct Directory(pub Arc<Mutex<Inner>>);
 
@@ -102,6 +126,27 @@ impl Inner {
                 .on(network)
                 .is_some_and(|endpoint| endpoint.addresses.iter().any(|net| net.addr() == address))
         })
+    }
+
+    /// Between ends that share a network and a family, one of which has a link to the other.
+    pub(super) fn paths(&self) -> BTreeSet<Path> {
+        let mut paths = BTreeSet::new();
+        for caller in self.guests.values() {
+            for (own, interface) in caller.endpoints.iter().zip(&caller.interfaces) {
+                for (_, target) in &caller.called.links {
+                    for (id, called) in &self.guests {
+                        let mut ends = called.endpoints.iter().zip(&called.interfaces);
+                        let end = ends.find(|(endpoint, _)| endpoint.network_id == own.network_id);
+                        if let Some((endpoint, other)) = end
+                            && (called.is_called(id, endpoint, target) || id.starts_with(target.as_str()))
+                        {
+                            paths.extend(between((own, interface), (endpoint, other)));
+                        }
+                    }
+                }
+            }
+        }
+        paths
     }
 
     /// Addresses of those that are called so where one is, its own names for others first.

@@ -16,6 +16,8 @@ pub const NONE: &str = "none";
 /// The MTU of a network's links, as docker's drivers are told.
 const MTU_OPTION: &str = "com.docker.network.driver.mtu";
 pub const BRIDGE_OPTION: &str = "com.docker.network.bridge.name";
+/// Nothing comes to its containers that they have not called for, or published, or been linked for.
+pub const CLOSED_OPTION: &str = "hyper.closed";
 pub const MASQUERADE_OPTION: &str = "com.docker.network.bridge.enable_ip_masquerade";
 
 /// A network.
@@ -64,6 +66,10 @@ impl Network {
 
     pub fn mtu(&self) -> Option<u32> {
         self.options.get(MTU_OPTION).and_then(|text| text.parse().ok())
+    }
+
+    pub fn closed(&self) -> bool {
+        self.options.get(CLOSED_OPTION).is_some_and(|text| text == "true")
     }
 
     /// What each guest on it may send.
@@ -133,6 +139,8 @@ pub struct Endpoint {
     pub rate: Option<Rate>,
     #[serde(default)]
     pub internal: bool,
+    #[serde(default)]
+    pub closed: bool,
 }
 
 impl Endpoint {
@@ -164,6 +172,7 @@ impl Endpoint {
             mtu: None,
             rate: None,
             internal,
+            closed: false,
         }
     }
 }

@@ -49,8 +49,8 @@ pub async fn link(call: Call, id: String) -> Answer {
     let body: LinkBody = request::need_json(call.request.into_body()).await?;
     let target = body.container.filter(|name| !name.is_empty());
     let target = target.ok_or_else(|| ApiError::invalid("the container is not named"))?;
-    call.app
-        .engine
-        .link(&id, &target, &body.alias.unwrap_or_default())?;
+    let engine = call.app.engine.clone();
+    let alias = body.alias.unwrap_or_default();
+    to_the_end(async move { engine.link(&id, &target, &alias).await }).await?;
     Ok(request::empty(StatusCode::NO_CONTENT))
 }

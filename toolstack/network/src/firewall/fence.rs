@@ -3,7 +3,7 @@
 //! Every packet is looked at with the rules as they are now, the answers with those that allow what they answer to, so that
 //! a change holds for connections that exist.
 
-use super::{Elements, GuestPort, NetworkRules, bridge, name};
+use super::{Elements, GuestPort, NetworkRules, Path, bridge, name};
 use crate::nft::{
     Batch, DESTINATION_PORT, ETHER_TYPE, Element, Field, Hook, ICMP6_TYPE, IP4_DESTINATION, IP4_SOURCE,
     IP6_DESTINATION, IP6_SOURCE, Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, SOURCE_PORT, Set, Table, Type,
@@ -47,10 +47,37 @@ pub struct Allowed {
     pub remote: Remote,
 }
 
-/// Interfaces of guests with groups.
+/// Interfaces of guests with groups, or on closed networks.
 const FENCED: Set<'_> = Set {
     name: "fenced",
     key: &[Type::Name],
+    data: &[],
+};
+/// Those of the latter that have no groups.
+const CLOSED: Set<'_> = Set {
+    name: "closed",
+    key: &[Type::Name],
+    data: &[],
+};
+/// Who may call a guest, and whom a guest may call, whatever its groups say: its interface, and the other's address.
+const CALLERS4: Set<'_> = Set {
+    name: "callers4",
+    key: &[Type::Name, Type::Ip4],
+    data: &[],
+};
+const CALLERS6: Set<'_> = Set {
+    name: "callers6",
+    key: &[Type::Name, Type::Ip6],
+    data: &[],
+};
+const CALLED4: Set<'_> = Set {
+    name: "called4",
+    key: &[Type::Name, Type::Ip4],
+    data: &[],
+};
+const CALLED6: Set<'_> = Set {
+    name: "called6",
+    key: &[Type::Name, Type::Ip6],
     data: &[],
 };
 /// The host's own addresses in the networks, where it answers to names.
@@ -95,12 +122,30 @@ pub fn elements(port: &GuestPort, elements: &mut Elements) {
     let interface = Element::of(&[&name(&port.interface)]);
     let mut put = |set: String, element| elements.entry((true, set.into())).or_default().insert(element);
     put(FENCED.name.to_owned(), interface.clone());
+    if port.groups.is_empty() {
+        put(CLOSED.name.to_owned(), interface.clone());
+    }
     for group in &port.groups {
         put(members(group), interface.clone());
         for address in &port.addresses {
             let element = Element::of(&[&octets(*address)]);
             put(addresses(group, address.is_ipv4()), element);
         }
+    }
+}
+
+pub fn path_elements(path: &Path, elements: &mut Elements) {
+    let (caller, called) = (&path.caller, &path.called);
+    let v4 = caller.address.is_ipv4();
+    for (set, at, other) in [
+        (if v4 { CALLED4 } else { CALLED6 }, caller, called),
+        (if v4 { CALLERS4 } else { CALLERS6 }, called, caller),
+    ] {
+        let element = Element::of(&[&name(&at.interface), &octets(other.address)]);
+        elements
+            .entry((true, set.name.into()))
+            .or_default()
+            .insert(element);
     }
 }
 
@@ -132,7 +177,7 @@ const WAYS: [Way; 2] = [
 ];
 
 pub fn chains(batch: &mut Batch, table: Table, groups: &BTreeMap<String, Vec<Allowed>>) {
-    for set in [FENCED, HOST4, HOST6] {
+    for set in [FENCED, CLOSED, CALLERS4, CALLERS6, CALLED4, CALLED6, HOST4, HOST6] {
         batch.set(table, &set);
     }
     for group in groups.keys() {
@@ -173,7 +218,7 @@ pub fn chains(batch: &mut Batch, table: Table, groups: &BTreeMap<String, Vec<All
         &Rule::new().output_in(FENCED.name).jump("fence_in"),
     );
     for way in &WAYS {
-        for rule in always(way) {
+        for rule in always(way).into_iter().chain(linked(way)).chain(closed(way)) {
             batch.rule(table, way.chain, &rule);
         }
         for (group, allowed) in groups {
@@ -224,6 +269,36 @@ fn always(way: &Way) -> Vec<Rule> {
         }
     }
     rules
+}
+
+/// Between those that are linked: the caller's packets to the called one, and answers.
+fn linked(way: &Way) -> Vec<Rule> {
+    let families = [
+        (bridge::TYPE_IP4, way.remote4, CALLERS4, CALLED4),
+        (bridge::TYPE_IP6, way.remote6, CALLERS6, CALLED6),
+    ];
+    let mut rules = Vec::new();
+    for (ether, remote, callers, called) in families {
+        // What a caller sends comes in at the called one's port, and goes out at its own.
+        let (calls, answers) = match way.direction {
+            Direction::Ingress => (callers, called),
+            Direction::Egress => (called, callers),
+        };
+        for (set, answers) in [(calls, false), (answers, true)] {
+            let rule = Rule::new().load(ETHER_TYPE).is(&ether).answers(answers);
+            rules.push(rule.meta(way.interface).load(remote).within(set.name).accept());
+        }
+    }
+    rules
+}
+
+/// Guests of closed networks call whom they like; to them comes what answers, and what was sent to a port of the host.
+fn closed(way: &Way) -> Vec<Rule> {
+    let at = |rule: Rule| rule.meta(way.interface).within(CLOSED.name).accept();
+    match way.direction {
+        Direction::Egress => vec![at(Rule::new())],
+        Direction::Ingress => vec![at(Rule::new().answers(true)), at(Rule::new().translated())],
+    }
 }
 
 fn rules(way: &Way, allowed: &Allowed) -> Vec<Rule> {

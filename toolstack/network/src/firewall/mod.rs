@@ -40,8 +40,29 @@ pub struct GuestPort {
     pub interface: String,
     pub mac: Mac,
     pub addresses: Vec<IpAddr>,
-    /// Security groups; without any, the guest has no fence.
+    /// Security groups; without any, the guest has a fence on a closed network only.
     pub groups: Vec<String>,
+    /// Nothing comes to it that it has not called for, or published, or been linked for.
+    pub closed: bool,
+}
+
+impl GuestPort {
+    fn is_fenced(&self) -> bool {
+        self.closed || !self.groups.is_empty()
+    }
+}
+
+/// A guest may call another, whatever their fences are.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path {
+    pub caller: PathEnd,
+    pub called: PathEnd,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PathEnd {
+    pub interface: String,
+    pub address: IpAddr,
 }
 
 /// A port of the host that leads to a guest. An unspecified address stands for all of its family.
@@ -81,6 +102,7 @@ fn table(bridge: bool) -> Table {
 pub struct Firewall {
     networks: BTreeMap<String, NetworkRules>,
     ports: BTreeMap<String, GuestPort>,
+    paths: BTreeSet<Path>,
     published: BTreeSet<Published>,
     floating: Vec<Floating>,
     /// Security groups, by name.
@@ -103,7 +125,7 @@ impl Firewall {
     }
 
     fn needs_fences(&self) -> bool {
-        self.ports.values().any(|port| !port.groups.is_empty())
+        self.ports.values().any(GuestPort::is_fenced)
     }
 
     fn elements(&self) -> Elements {
@@ -118,8 +140,11 @@ impl Firewall {
             for network in self.networks.values() {
                 fence::network_elements(network, &mut elements);
             }
-            for port in self.ports.values().filter(|port| !port.groups.is_empty()) {
+            for port in self.ports.values().filter(|port| port.is_fenced()) {
                 fence::elements(port, &mut elements);
+            }
+            for path in &self.paths {
+                fence::path_elements(path, &mut elements);
             }
         }
         for published in &self.published {
@@ -222,11 +247,22 @@ impl Firewall {
         }
     }
 
-    /// Lets a guest's interfaces speak, and opens its ports.
-    pub fn add_guest(&mut self, ports: Vec<GuestPort>, published: &[Published]) -> Result<(), NftError> {
+    /// Lets a guest's interfaces speak, and opens its ports. `paths`: all that there are then.
+    pub fn add_guest(
+        &mut self,
+        ports: Vec<GuestPort>,
+        published: &[Published],
+        paths: BTreeSet<Path>,
+    ) -> Result<(), NftError> {
         let before = self.elements();
         self.set_guest(ports, published);
+        self.set_paths(paths);
         self.change(&before)
+    }
+
+    /// Only at the start, before the first [`Self::write`].
+    pub fn set_paths(&mut self, paths: BTreeSet<Path>) {
+        self.paths = paths;
     }
 
     /// Only at the start, before the first [`Self::write`].
@@ -256,8 +292,14 @@ impl Firewall {
         self.change(&before)
     }
 
-    pub fn remove_guest(&mut self, interfaces: &[String], published: &[Published]) -> Result<(), NftError> {
+    pub fn remove_guest(
+        &mut self,
+        interfaces: &[String],
+        published: &[Published],
+        paths: BTreeSet<Path>,
+    ) -> Result<(), NftError> {
         let before = self.elements();
+        self.set_paths(paths);
         for interface in interfaces {
             self.ports.remove(interface);
         }
@@ -296,6 +338,7 @@ mod tests {
             mac: Mac([2, 0, 0, 0, 0, number]),
             addresses: vec![IpAddr::from([10, 0, 0, number])],
             groups: Vec::new(),
+            closed: false,
         }
     }
 
