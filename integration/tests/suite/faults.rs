@@ -3,7 +3,7 @@
 use super::support::{BUSYBOX, Dom0, Test, both, pv};
 
 pub const TESTS: &[Test] = &[
-    both("faults::hyperd_killed", hyperd_killed),
+    pv("faults::hyperd_killed", hyperd_killed),
     pv("faults::exit_while_hyperd_is_down", exit_while_hyperd_is_down),
     pv("faults::exec_outlives_hyperd", exec_outlives_hyperd),
     pv("faults::paused_outlives_hyperd", paused_outlives_hyperd),
