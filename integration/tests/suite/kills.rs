@@ -23,29 +23,29 @@ fn dies_at(dom0: &Dom0<'_>, place: &str, command: &str) {
 
 fn at_every_step(dom0: &Dom0<'_>) {
     dom0.pull(BUSYBOX);
-    let create = format!("hyper create --type pv --name c {BUSYBOX} sh -c 'sleep 1; exit 9'");
-    let status = || dom0.sh("hyper inspect -f '{{.State.Status}}' c").text();
+    let create = format!("hyper create --type pv --name victim {BUSYBOX} sh -c 'sleep 1; exit 9'");
+    let status = || dom0.sh("hyper inspect -f '{{.State.Status}}' victim").text();
     for place in ["create.begun", "create.made"] {
         dies_at(dom0, place, &create);
-        dom0.hyper(&["inspect", "c"]).code(1);
+        dom0.hyper(&["inspect", "victim"]).code(1);
         dom0.sh("ls /var/lib/hyper/containers | wc -l").ok().stdout("0\n");
     }
     dom0.sh(&create).ok();
     for place in ["start.begun", "start.built"] {
-        dies_at(dom0, place, "hyper start c");
+        dies_at(dom0, place, "hyper start victim");
         assert_eq!(status(), "created", "{place}");
-        dom0.sh("xl domid c").code(1);
+        dom0.sh("xl domid victim").code(1);
     }
     for place in ["start.running", "exit.recorded", "exit.ending", "exit.gone"] {
-        dies_at(dom0, place, "hyper start c");
-        dom0.hyper(&["wait", "c"]).ok().stdout("9\n");
+        dies_at(dom0, place, "hyper start victim");
+        dom0.hyper(&["wait", "victim"]).ok().stdout("9\n");
         assert_eq!(status(), "exited", "{place}");
     }
-    dies_at(dom0, "remove.begun", "hyper rm c");
-    dom0.hyper(&["inspect", "c"]).code(1);
+    dies_at(dom0, "remove.begun", "hyper rm victim");
+    dom0.hyper(&["inspect", "victim"]).code(1);
     dom0.sh(&create).ok();
-    dies_at(dom0, "remove.done", "hyper rm c");
-    dom0.hyper(&["inspect", "c"]).code(1);
+    dies_at(dom0, "remove.done", "hyper rm victim");
+    dom0.hyper(&["inspect", "victim"]).code(1);
 
     dom0.idle("box", BUSYBOX);
     let domid = dom0.sh("xl domid box").ok().text();
@@ -92,15 +92,15 @@ main() {
     RANDOM=$(($1 % 32768)); kills=$2; image=$3
     for kill in $(seq "$kills"); do
         # What there is before, and what is to be done.
-        before=$(status c)
+        before=$(status victim)
         case $before in
-            none) what="create --type pv --name c $image sh -c 'trap \"exit 6\" TERM; while :; do sleep 0.2; done'" wanted=created ;;
-            created | exited) if [ $((RANDOM % 3)) = 0 ]; then what="rm c" wanted=none; else what="start c" wanted=running; fi ;;
+            none) what="create --type pv --name victim $image sh -c 'trap \"exit 6\" TERM; while :; do sleep 0.2; done'" wanted=created ;;
+            created | exited) if [ $((RANDOM % 3)) = 0 ]; then what="rm victim" wanted=none; else what="start victim" wanted=running; fi ;;
             running) case $((RANDOM % 4)) in
-                0) what="rm -f c" wanted=none ;;
-                1) what="stop -t 60 c" wanted=exited ;;
-                2) what="exec c sh -c 'exit 5'" wanted=running ;;
-                3) what="restart -t 60 c" wanted=running ;;
+                0) what="rm -f victim" wanted=none ;;
+                1) what="stop -t 60 victim" wanted=exited ;;
+                2) what="exec victim sh -c 'exit 5'" wanted=running ;;
+                3) what="restart -t 60 victim" wanted=running ;;
             esac ;;
             *) fail "the state is $before" ;;
         esac
@@ -116,7 +116,7 @@ main() {
             0/*) ;;
             */stop* | */restart*) eval "hyper $what" > /dev/null || fail "not even the second time"; code=0 ;;
         esac
-        after=$(status c)
+        after=$(status victim)
         case $what in
             exec*) [ $code = 0 ] && fail "exit code 0" ; [ "$after" = running ] || fail "it is $after" ;;
             *) if [ $code = 0 ]; then
@@ -136,7 +136,7 @@ main() {
         [ "$(ls /var/lib/hyper/containers | wc -l)" = "$(hyper ps -aq | wc -l)" ] || fail "folders: $(ls /var/lib/hyper/containers)"
         echo "kill $kill"
     done
-    hyper rm -f c > /dev/null 2>&1
+    hyper rm -f victim > /dev/null 2>&1
     true
 }
 "#;
