@@ -6,7 +6,7 @@ use std::time::Instant;
 
 pub const TESTS: &[Test] = &[pv("many::at_once", at_once)];
 
-const CONTAINERS: u32 = 6;
+const CONTAINERS: u32 = 4;
 const ROUNDS: u32 = 3;
 /// What the daemon may have more after the last round than after the second, in KiB: the allocator keeps what it likes.
 const GROWTH_KIB: u64 = 4 << 10;
