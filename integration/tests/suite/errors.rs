@@ -136,6 +136,9 @@ fn no_memory(dom0: &Dom0<'_>) {
 fn full_disk(dom0: &Dom0<'_>) {
     let redis = "localhost:5000/redis";
     dom0.pull(BUSYBOX);
+    // Another case may have left it, and what is there needs no room.
+    dom0.hyper(&["rmi", redis]);
+    dom0.forget_pulled();
     dom0.sh("fallocate -l $(($(stat -f -c '%a * %S' /var/lib/hyper) - (4 << 20))) /var/lib/hyper/ballast")
         .ok();
     let pulled = dom0.hyper(&["pull", "-q", redis]);

@@ -1,8 +1,8 @@
 //! `hyper exec`.
 
-use super::support::{BUSYBOX, Dom0, Test, both, pv};
+use super::support::{BUSYBOX, Dom0, Test, pv};
 
-pub const TESTS: &[Test] = &[both("exec::processes", processes), pv("exec::refused", refused)];
+pub const TESTS: &[Test] = &[pv("exec::processes", processes), pv("exec::refused", refused)];
 
 fn processes(dom0: &Dom0<'_>) {
     dom0.detached(

@@ -171,7 +171,7 @@ fn options(dom0: &Dom0<'_>) {
 /// Lines in two pieces, as fast as they come, while the daemon is killed again and again.
 fn killed(dom0: &Dom0<'_>) {
     let script = "n=0; while [ ! -e /tmp/end ]; do n=$((n+1)); printf 'number '; echo $n; \
-                  [ $((n % 500)) -ne 0 ] || sleep 0.5; done; printf end";
+                  [ $((n % 200)) -ne 0 ] || sleep 0.5; done; printf end";
     for (name, flags) in [
         (
             "files",
@@ -189,7 +189,8 @@ fn killed(dom0: &Dom0<'_>) {
     dom0.sh("sleep 1; systemctl restart hyperd").ok();
     for name in ["files", "plain"] {
         let waiting = dom0.spawn(&["wait", name]);
-        dom0.exec(name, &["touch", "/tmp/end"]).ok();
+        // Detached: the container may be gone before it could be said how this ended.
+        dom0.hyper(&["exec", "-d", name, "touch", "/tmp/end"]).ok();
         waiting.finish().ok().stdout("0\n");
         let text = dom0.hyper(&["logs", name]).ok().text();
         let lines: Vec<_> = text.lines().collect();

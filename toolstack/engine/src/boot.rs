@@ -186,7 +186,10 @@ pub async fn started<T>(
 pub async fn open_networks(cx: &Context, shared: &Shared, domid: u32) -> Result<(), Error> {
     let indexes = cx.networks.indexes(&shared.id);
     let interfaces = indexes.iter().map(|index| cx.hypervisor.interface(domid, *index));
-    cx.networks.open_guest(&shared.id, interfaces.collect()).await
+    let groups = || shared.with(|record| record.config.host.security_groups.clone());
+    cx.networks
+        .open_guest(&shared.id, interfaces.collect(), groups)
+        .await
 }
 
 /// A start that ends when the guest does, or when nobody wants it any more.

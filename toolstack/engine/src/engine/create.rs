@@ -25,11 +25,19 @@ impl Engine {
         let mut config = Config::merge(request, &image.config, &id[..12]);
         self.cx.networks.settle(&mut config)?;
         self.cx.networks.check_groups(&config.host.security_groups)?;
-        let of_networks = config.networks.values().flat_map(|endpoint| &endpoint.links);
-        for link in config.host.links.iter().chain(of_networks) {
-            let (target, _) = split_link(link);
-            self.shared(target)
+        let of_networks = config
+            .networks
+            .values_mut()
+            .flat_map(|endpoint| &mut endpoint.links);
+        for link in config.host.links.iter_mut().chain(of_networks) {
+            let (target, alias) = split_link(link);
+            let other = self
+                .shared(target)
                 .map_err(|error| Error::invalid(format!("could not get container for {target}: {error}")))?;
+            // The beginning of an id may come to mean more than one.
+            if other.with(|record| record.name != target.trim_start_matches('/')) {
+                *link = format!("{}:{alias}", other.id);
+            }
         }
         config.host.log = config.host.log.or(&self.cx.settings().log);
         config.host.log.check()?;

@@ -301,7 +301,10 @@ impl Engine {
             }
             shared.update(&self.cx, |record| name.clone_into(&mut record.name))?;
         }
-        self.cx.networks.renamed(&shared.record()).await?;
+        // It is renamed, whatever of this fails.
+        if let Err(error) = self.cx.networks.renamed(&shared.record()).await {
+            tracing::error!(container = shared.id, %error, "paths to a container may be those of its old name");
+        }
         self.ask(&shared, Command::Renamed).await?;
         shared.tell(&self.cx, "rename", &[("oldName", format!("/{old}"))]);
         Ok(())

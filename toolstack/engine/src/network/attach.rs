@@ -278,9 +278,7 @@ impl Networks {
         };
         let inner = Arc::clone(&self.inner);
         self.rules_to_the_end(move |firewall| {
-            let paths = paths(&inner);
-            firewall.remove_guest(&[interface], &before, paths.clone())?;
-            firewall.add_guest(Vec::new(), &after, paths)
+            firewall.remove_interface(&interface, &before, &after, paths(&inner))
         })
         .await?;
         self.float(id).await
@@ -305,19 +303,29 @@ impl Networks {
             .collect()
     }
 
-    /// Lets a guest that is built speak: `interfaces` of the host are its, in the order of its endpoints.
-    pub async fn open_guest(&self, id: &str, interfaces: Vec<String>) -> Result<(), Error> {
+    /// Lets a guest that is built speak: `interfaces` of the host are its, in the order of its endpoints. `groups`: those
+    /// that it is in now, which may be others than when it was attached.
+    pub async fn open_guest(
+        &self,
+        id: &str,
+        interfaces: Vec<String>,
+        groups: impl FnOnce() -> Vec<String>,
+    ) -> Result<(), Error> {
+        let changing = Arc::clone(&self.changing).lock_owned().await;
         let (ports, published) = {
             let mut inner = self.inner();
             let Some(guest) = inner.guests.get_mut(id) else {
                 return Ok(());
             };
             guest.interfaces = interfaces;
+            guest.groups = groups();
             (guest_ports(guest), guest.published.clone())
         };
         let inner = Arc::clone(&self.inner);
-        self.rules_to_the_end(move |firewall| firewall.add_guest(ports, &published, paths(&inner)))
-            .await?;
+        self.rules_holding(changing, move |firewall| {
+            firewall.add_guest(ports, &published, paths(&inner))
+        })
+        .await?;
         self.float(id).await
     }
 

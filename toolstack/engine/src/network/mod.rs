@@ -40,6 +40,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::OwnedMutexGuard;
 
 /// How networks are to be made.
 #[derive(Debug, Clone)]
@@ -125,8 +126,8 @@ fn rules_of(network: &Network) -> NetworkRules {
 
 /// What the rules know of a guest.
 fn guest_ports(guest: &Attached) -> Vec<GuestPort> {
-    let pairs = guest.endpoints.iter().zip(&guest.interfaces);
-    pairs
+    guest
+        .open()
         .map(|(endpoint, interface)| GuestPort {
             interface: interface.clone(),
             mac: endpoint.mac,
@@ -210,6 +211,13 @@ impl Networks {
         F: FnOnce(&mut Firewall) -> Result<(), ::network::NftError> + Send + 'static,
     {
         let changing = Arc::clone(&self.changing).lock_owned().await;
+        self.rules_holding(changing, change).await
+    }
+
+    async fn rules_holding<F>(&self, changing: OwnedMutexGuard<()>, change: F) -> Result<(), Error>
+    where
+        F: FnOnce(&mut Firewall) -> Result<(), ::network::NftError> + Send + 'static,
+    {
         self.rules(move |firewall| {
             let changed = change(firewall);
             drop(changing);
@@ -386,7 +394,7 @@ impl Networks {
             guest.called = Called::of(container);
         }
         let inner = Arc::clone(&self.inner);
-        self.rules_to_the_end(move |firewall| firewall.add_guest(Vec::new(), &[], paths(&inner)))
+        self.rules_to_the_end(move |firewall| firewall.change_paths(paths(&inner)))
             .await
     }
 }

@@ -75,6 +75,11 @@ impl Attached {
             .find(|endpoint| endpoint.network_id == network)
     }
 
+    /// With the interfaces that it has in the host.
+    pub(super) fn open(&self) -> impl Iterator<Item = (&Endpoint, &String)> {
+        self.endpoints.iter().zip(&self.interfaces)
+    }
+
     /// Whether it is called so on a network: `web`, or `web.front` with the network's name behind it.
     fn is_called(&self, id: &str, endpoint: &Endpoint, name: &str) -> bool {
         let known = |name: &str| {
@@ -132,13 +137,14 @@ impl Inner {
     pub(super) fn paths(&self) -> BTreeSet<Path> {
         let mut paths = BTreeSet::new();
         for caller in self.guests.values() {
-            for (own, interface) in caller.endpoints.iter().zip(&caller.interfaces) {
+            for (own, interface) in caller.open() {
                 for (_, target) in &caller.called.links {
                     for (id, called) in &self.guests {
-                        let mut ends = called.endpoints.iter().zip(&called.interfaces);
-                        let end = ends.find(|(endpoint, _)| endpoint.network_id == own.network_id);
+                        let end = called
+                            .open()
+                            .find(|(endpoint, _)| endpoint.network_id == own.network_id);
                         if let Some((endpoint, other)) = end
-                            && (called.is_called(id, endpoint, target) || id.starts_with(target.as_str()))
+                            && called.is_called(id, endpoint, target)
                         {
                             paths.extend(between((own, interface), (endpoint, other)));
                         }
@@ -159,7 +165,7 @@ impl Inner {
             let wanted = linked.map_or(name, |(_, target)| target);
             for (id, guest) in &self.guests {
                 if let Some(endpoint) = guest.on(&own.network_id)
-                    && (guest.is_called(id, endpoint, wanted) || (linked.is_some() && id.starts_with(wanted)))
+                    && guest.is_called(id, endpoint, wanted)
                 {
                     found.extend(endpoint.addresses.iter().map(|net| net.addr()));
                 }
@@ -283,6 +289,36 @@ mod tests {
             "10.0.1.2".parse().unwrap(),
         );
         assert_eq!(name.unwrap(), "web.back");
+    }
+
+    #[test]
+    fn a_link_opens_a_path_to_whom_it_names() {
+        let mut caller = guest(
+            "web",
+            vec![Endpoint::sample("front", "10.0.0.2/24", false)],
+            &["db:store"],
+        );
+        caller.1.interfaces.push("vif1.0".to_owned());
+        // Its id is db20000, which is nothing that a link can mean.
+        let mut stranger = guest("db2", vec![Endpoint::sample("front", "10.0.0.3/24", false)], &[]);
+        stranger.1.interfaces.push("vif2.0".to_owned());
+        let mut inner = Inner {
+            guests: [caller, stranger].into(),
+            ..Inner::default()
+        };
+        assert_eq!(inner.paths(), BTreeSet::new());
+        let mut target = guest("db", vec![Endpoint::sample("front", "10.0.0.4/24", false)], &[]);
+        target.1.interfaces.push("vif3.0".to_owned());
+        inner.guests.extend([target]);
+        let end = |interface: &str, address: &str| PathEnd {
+            interface: interface.to_owned(),
+            address: address.parse().unwrap(),
+        };
+        let path = Path {
+            caller: end("vif1.0", "10.0.0.2"),
+            called: end("vif3.0", "10.0.0.4"),
+        };
+        assert_eq!(inner.paths(), BTreeSet::from([path]));
     }
 
     #[test]

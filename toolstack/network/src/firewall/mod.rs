@@ -256,8 +256,12 @@ impl Firewall {
     ) -> Result<(), NftError> {
         let before = self.elements();
         self.set_guest(ports, published);
-        self.set_paths(paths);
+        self.paths = paths;
         self.change(&before)
+    }
+
+    pub fn change_paths(&mut self, paths: BTreeSet<Path>) -> Result<(), NftError> {
+        self.add_guest(Vec::new(), &[], paths)
     }
 
     /// Only at the start, before the first [`Self::write`].
@@ -299,14 +303,33 @@ impl Firewall {
         paths: BTreeSet<Path>,
     ) -> Result<(), NftError> {
         let before = self.elements();
-        self.set_paths(paths);
+        self.forget_guest(interfaces, published);
+        self.paths = paths;
+        self.change(&before)
+    }
+
+    /// One of a guest's; the ports that led to `old` lead to `new`.
+    pub fn remove_interface(
+        &mut self,
+        interface: &str,
+        old: &[Published],
+        new: &[Published],
+        paths: BTreeSet<Path>,
+    ) -> Result<(), NftError> {
+        let before = self.elements();
+        self.forget_guest(&[interface], old);
+        self.set_guest(Vec::new(), new);
+        self.paths = paths;
+        self.change(&before)
+    }
+
+    fn forget_guest(&mut self, interfaces: &[impl AsRef<str>], published: &[Published]) {
         for interface in interfaces {
-            self.ports.remove(interface);
+            self.ports.remove(interface.as_ref());
         }
         for published in published {
             self.published.remove(published);
         }
-        self.change(&before)
     }
 
     /// Takes all our tables away. Blocks.
