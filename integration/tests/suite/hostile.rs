@@ -3,8 +3,8 @@
 use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    pv("hostile::agents_are_cut_off", agents_are_cut_off),
-    pv("hostile::deaf", deaf),
+    pv("hostile::agents_are_cut_off", agents_are_cut_off).offline(),
+    pv("hostile::deaf", deaf).offline(),
 ];
 
 /// Attacks that break a rule, so that the guest is ended for it.

@@ -59,7 +59,7 @@ fn at_every_step(dom0: &Dom0<'_>) {
     dom0.remove("box");
 }
 
-const KILLS: u32 = 10;
+const KILLS: u32 = 20;
 
 /// `HYPER_SEED` and `HYPER_KILLS` make it another, or longer.
 fn at_random(dom0: &Dom0<'_>) {

@@ -3,7 +3,7 @@
 use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    pv("restart::policies", policies),
+    pv("restart::policies", policies).offline(),
     pv("restart::with_the_daemon", with_the_daemon),
 ];
 

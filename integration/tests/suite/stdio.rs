@@ -3,10 +3,10 @@
 use super::support::{BUSYBOX, Dom0, Test, both, pv};
 
 pub const TESTS: &[Test] = &[
-    both("stdio::stdin", stdin),
-    pv("stdio::all_three_at_once", all_three_at_once),
-    pv("stdio::reader_that_stops", reader_that_stops),
-    pv("stdio::ends", ends),
+    both("stdio::stdin", stdin).offline(),
+    pv("stdio::all_three_at_once", all_three_at_once).offline(),
+    pv("stdio::reader_that_stops", reader_that_stops).offline(),
+    pv("stdio::ends", ends).offline(),
 ];
 
 /// 20 MB through `run -i` and `exec -i`; that they return shows that the end of input arrives.

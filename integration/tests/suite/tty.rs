@@ -3,9 +3,9 @@
 use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    pv("tty::shell", shell),
-    pv("tty::detach", detach),
-    pv("tty::exec", exec),
+    pv("tty::shell", shell).offline(),
+    pv("tty::detach", detach).offline(),
+    pv("tty::exec", exec).offline(),
 ];
 
 /// What the shell prints is not in what is typed, so that an echo is not taken for an answer.

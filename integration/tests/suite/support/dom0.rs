@@ -15,6 +15,8 @@ pub struct Dom0<'a> {
     pub lab: &'a Lab,
     /// The type of the guests of this test.
     pub guest: Guest,
+    /// What is said of the networks of its containers.
+    network: &'static [&'static str],
     pulled: &'a RefCell<BTreeSet<String>>,
 }
 
@@ -31,8 +33,18 @@ fn words<S: AsRef<OsStr>>(args: &[S]) -> Vec<OsString> {
 }
 
 impl<'a> Dom0<'a> {
-    pub fn new(lab: &'a Lab, guest: Guest, pulled: &'a RefCell<BTreeSet<String>>) -> Self {
-        Self { lab, guest, pulled }
+    pub fn new(
+        lab: &'a Lab,
+        guest: Guest,
+        network: &'static [&'static str],
+        pulled: &'a RefCell<BTreeSet<String>>,
+    ) -> Self {
+        Self {
+            lab,
+            guest,
+            network,
+            pulled,
+        }
     }
 
     fn start(&self, args: &[OsString]) -> Running {
@@ -78,12 +90,13 @@ impl<'a> Dom0<'a> {
         self.command(&self.hyper_words(args))
     }
 
-    /// `hyper run` or `hyper create` get this test's type of guest, and their image is there.
+    /// `hyper run` or `hyper create` get this test's type of guest and its networks, and their image is there.
     fn hyper_words(&self, args: &[&str]) -> Vec<OsString> {
         let mut all = vec!["hyper".into()];
         all.extend(args.iter().map(OsString::from));
         if matches!(args.first(), Some(&("run" | "create"))) {
             all.insert(2, format!("--type={}", self.guest).into());
+            all.splice(2..2, self.network.iter().map(OsString::from));
             for image in args.iter().filter(|arg| arg.starts_with("localhost:5000/")) {
                 self.pull(image);
             }
