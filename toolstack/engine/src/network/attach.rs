@@ -312,13 +312,14 @@ impl Networks {
         groups: impl FnOnce() -> Vec<String>,
     ) -> Result<(), Error> {
         let changing = Arc::clone(&self.changing).lock_owned().await;
+        let groups = groups();
         let (ports, published) = {
             let mut inner = self.inner();
             let Some(guest) = inner.guests.get_mut(id) else {
                 return Ok(());
             };
             guest.interfaces = interfaces;
-            guest.groups = groups();
+            guest.groups = groups;
             (guest_ports(guest), guest.published.clone())
         };
         let inner = Arc::clone(&self.inner);
