@@ -8,6 +8,8 @@ use std::net::IpAddr;
 
 /// Guests come and go with other addresses.
 const TTL_SECONDS: u32 = 5;
+/// An answer by UDP, whatever who asks would take: so long it comes in one piece everywhere.
+const MAX_UDP_BYTES: usize = 1232;
 
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -18,7 +20,8 @@ pub enum Fate {
     Ignore,
 }
 
-pub fn answer(names: &dyn Names, network: &str, asker: IpAddr, bytes: &[u8]) -> Fate {
+/// What does not go into an answer by UDP is asked for again by TCP.
+pub fn answer(names: &dyn Names, network: &str, asker: IpAddr, bytes: &[u8], tcp: bool) -> Fate {
     let Ok(message) = Message::from_vec(bytes) else {
         return Fate::Ignore;
     };
@@ -38,7 +41,10 @@ pub fn answer(names: &dyn Names, network: &str, asker: IpAddr, bytes: &[u8]) -> 
         Some(records) => {
             let mut response = response(&message, ResponseCode::NoError);
             response.answers = records;
-            encode(&response)
+            match encode(&response) {
+                Fate::Answer(bytes) if !tcp && bytes.len() > room(&message) => encode(&response.truncate()),
+                encoded => encoded,
+            }
         }
         None => Fate::Forward,
     }
@@ -77,6 +83,11 @@ fn response(query: &Message, code: ResponseCode) -> Message {
     response
 }
 
+/// For an answer by UDP.
+fn room(query: &Message) -> usize {
+    usize::from(query.max_payload()).min(MAX_UDP_BYTES)
+}
+
 fn encode(response: &Message) -> Fate {
     response.to_vec().map_or(Fate::Ignore, Fate::Answer)
 }
@@ -97,50 +108,31 @@ pub fn failure(bytes: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dns::Asker;
-    use proptest::prelude::*;
+    use crate::dns::fuzz_tests::body::{ASKER, Known};
 
-    struct Known;
-
-    impl Names for Known {
-        fn asker(&self, _: &str, _: IpAddr) -> Option<Asker> {
-            Some(Asker::default())
-        }
-
-        fn addresses(&self, _: &str, _: IpAddr, name: &str) -> Option<Vec<IpAddr>> {
-            (name == "web").then(|| vec!["10.0.0.2".parse().unwrap(), "fd00::2".parse().unwrap()])
-        }
-
-        fn name(&self, _: &str, _: IpAddr, address: IpAddr) -> Option<String> {
-            (address == "10.0.0.2".parse::<IpAddr>().unwrap()).then(|| "web.front".to_owned())
-        }
-    }
-
-    fn ask(name: &str, kind: RecordType) -> Fate {
+    fn query(name: &str, kind: RecordType) -> Vec<u8> {
         let mut message = Message::query();
         message.metadata.id = 77;
         message.add_query(Query::query(Name::from_ascii(name).unwrap(), kind));
-        answer(
-            &Known,
-            "n",
-            "10.0.0.9".parse().unwrap(),
-            &message.to_vec().unwrap(),
-        )
+        message.to_vec().unwrap()
+    }
+
+    fn ask(name: &str, kind: RecordType, tcp: bool) -> Fate {
+        answer(&Known, "n", ASKER, &query(name, kind), tcp)
+    }
+
+    fn message(fate: &Fate) -> Message {
+        match fate {
+            Fate::Answer(bytes) => Message::from_vec(bytes).unwrap(),
+            other => panic!("{other:?}"),
+        }
     }
 
     fn answers(name: &str, kind: RecordType) -> Vec<String> {
-        match ask(name, kind) {
-            Fate::Answer(bytes) => {
-                let message = Message::from_vec(&bytes).unwrap();
-                assert_eq!(message.metadata.id, 77);
-                message
-                    .answers
-                    .iter()
-                    .map(|record| record.data.to_string())
-                    .collect()
-            }
-            other => panic!("{other:?}"),
-        }
+        let message = message(&ask(name, kind, false));
+        assert_eq!(message.metadata.id, 77);
+        let records = message.answers.iter();
+        records.map(|record| record.data.to_string()).collect()
     }
 
     #[test]
@@ -149,33 +141,21 @@ mod tests {
         assert_eq!(answers("WEB.", RecordType::AAAA), ["fd00::2"]);
         assert!(answers("web.", RecordType::MX).is_empty());
         assert_eq!(answers("2.0.0.10.in-addr.arpa.", RecordType::PTR), ["web.front."]);
-        assert_eq!(ask("example.org.", RecordType::A), Fate::Forward);
-        assert_eq!(ask("3.0.0.10.in-addr.arpa.", RecordType::PTR), Fate::Forward);
+        for (name, kind) in [
+            ("example.org.", RecordType::A),
+            ("3.0.0.10.in-addr.arpa.", RecordType::PTR),
+        ] {
+            assert_eq!(ask(name, kind, false), Fate::Forward);
+        }
     }
 
-    /// Also what anybody sends: the body of a fuzz target.
-    fn no_bytes_do_harm(bytes: &[u8]) {
-        let _ = answer(&Known, "n", "10.0.0.9".parse().unwrap(), bytes);
-        let _ = failure(bytes);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_answered_or_ignored(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-            no_bytes_do_harm(&bytes);
-        }
-
-        #[test]
-        fn damaged_queries_are_answered_or_ignored(at in 0usize..40, byte: u8, cut in 0usize..40) {
-            let mut message = Message::query();
-            message.add_query(Query::query(Name::from_ascii("a.b.web.").unwrap(), RecordType::A));
-            let mut bytes = message.to_vec().unwrap();
-            if let Some(old) = bytes.get_mut(at) {
-                *old = byte;
-            }
-            no_bytes_do_harm(&bytes);
-            bytes.truncate(cut);
-            no_bytes_do_harm(&bytes);
-        }
+    #[test]
+    fn what_is_too_long_for_udp_is_to_be_asked_by_tcp() {
+        let fate = ask("many.", RecordType::A, false);
+        let short = message(&fate);
+        assert!(short.metadata.truncation && short.answers.is_empty() && short.queries.len() == 1);
+        let long = message(&ask("many.", RecordType::A, true));
+        assert!(!long.metadata.truncation);
+        assert_eq!(long.answers.len(), 100);
     }
 }

@@ -105,7 +105,7 @@ fn with_id(message: &[u8], id: [u8; 2]) -> Vec<u8> {
 }
 
 /// An answer to this query: its number, and the question that the query ends its head with.
-fn is_answer(query: &[u8], answer: &[u8], id: [u8; 2]) -> bool {
+pub fn is_answer(query: &[u8], answer: &[u8], id: [u8; 2]) -> bool {
     const HEAD_BYTES: usize = 12;
     const RESPONSE: u8 = 0x80;
     let Some(question) = question_of(query) else {
@@ -135,7 +135,6 @@ fn question_of(message: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     #[test]
     fn servers_are_read_from_resolv_conf() {
@@ -157,13 +156,5 @@ mod tests {
         assert!(!is_answer(&query, &answer, [1, 2]));
         query[12] = 200;
         assert_eq!(question_of(&query), None);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_have_a_question_or_none(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            let _ = question_of(&bytes);
-            let _ = is_answer(&bytes, &bytes, [0, 0]);
-        }
     }
 }

@@ -3,10 +3,13 @@
 //! Whoever asks may be hostile: a query is parsed whole before it is answered or passed on, each asker has a share of
 //! queries in a second and of those on their way, and who is no guest of the network gets no answer.
 
-mod answer;
-mod forward;
+pub(crate) mod answer;
+pub(crate) mod forward;
 mod limit;
 mod server;
+
+#[cfg(test)]
+mod fuzz_tests;
 
 pub use server::Server;
 

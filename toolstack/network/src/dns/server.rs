@@ -74,7 +74,7 @@ impl Shared {
     /// The answer, from here or from elsewhere; none for what is no query.
     async fn answer(&self, asker: IpAddr, query: &[u8], tcp: bool) -> Option<Vec<u8>> {
         let may = self.names.asker(&self.network, asker)?;
-        match answer(self.names.as_ref(), &self.network, asker, query) {
+        match answer(self.names.as_ref(), &self.network, asker, query, tcp) {
             Fate::Answer(bytes) => Some(bytes),
             Fate::Ignore => None,
             Fate::Forward if may.forward => {
