@@ -8,11 +8,11 @@
 //!
 //! Both guests have the same kernel, initramfs, memory, a disk from a file, a nic on the same bridge and a console.
 
-use crate::figures::{Spread, ratios};
+use crate::figures::{Spread, figures, moments, ratios};
 use crate::lab::BenchLab;
 use anyhow::{Context, Result};
 use integration::Lab;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 const IMAGE: &str = "localhost:5000/busybox";
 const MEMORY_MIB: u32 = 128;
@@ -65,18 +65,14 @@ vif = ["bridge=xenbr0"]
 }
 
 fn round(lab: &Lab, guest_type: &str, series: &mut Series) -> Result<()> {
-    let create = |more: &str| -> Result<HashMap<String, f64>> {
+    let create = |more: &str| -> Result<BTreeMap<String, f64>> {
         let line = lab.script(&format!(
             "/usr/lib/hyper-tests/create --type {guest_type} --memory {MEMORY_MIB} --disk {DISK} --bridge xenbr0 {more}"
         ))?;
-        Ok(line
-            .split_whitespace()
-            .filter_map(|pair| pair.split_once('='))
-            .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
-            .collect())
+        Ok(figures(&line))
     };
     let ours = create("")?;
-    let of = |figures: &HashMap<String, f64>, key: &str| {
+    let of = |figures: &BTreeMap<String, f64>, key: &str| {
         figures
             .get(key)
             .copied()
@@ -109,18 +105,6 @@ fn round(lab: &Lab, guest_type: &str, series: &mut Series) -> Result<()> {
     )?;
     series.first_byte.push(run[1] - run[0]);
     Ok(())
-}
-
-/// Points in time that a script prints, as milliseconds.
-fn moments(lab: &Lab, script: &str) -> Result<Vec<f64>> {
-    let printed = lab.script(&format!("set -e; {script}"))?;
-    printed
-        .split_whitespace()
-        .map(|word| {
-            let seconds: f64 = word.parse().with_context(|| format!("no time: {word:?}"))?;
-            Ok(seconds * 1000.0)
-        })
-        .collect()
 }
 
 fn print(guest_type: &str, series: &Series) {

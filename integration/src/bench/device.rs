@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `LoopDevice`, `LinearDevice` of the `xen` crate | `losetup` for each part and `dmsetup create` |
 
-use crate::figures::{Spread, ratios};
+use crate::figures::{Spread, figures, ratios};
 use crate::lab::BenchLab;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -74,11 +74,4 @@ pub fn run(rounds: u32) -> Result<()> {
     let ratio = ratios(&series["all, ms"], &series["losetup and dmsetup, ms"]);
     row("ours : losetup and dmsetup", &ratio, 3);
     Ok(())
-}
-
-fn figures(line: &str) -> BTreeMap<String, f64> {
-    let pairs = line.split_whitespace().filter_map(|pair| pair.split_once('='));
-    pairs
-        .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
-        .collect()
 }

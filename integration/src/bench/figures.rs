@@ -1,5 +1,9 @@
 //! Series of measurements and how they are shown.
 
+use anyhow::{Context, Result};
+use integration::Lab;
+use std::collections::BTreeMap;
+
 /// Median, least and most of a series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Spread {
@@ -34,6 +38,26 @@ impl Spread {
 /// Round by round, the first over the second.
 pub fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
     ours.iter().zip(theirs).map(|(our, their)| our / their).collect()
+}
+
+/// `KEY=NUMBER ...`, as a program prints them.
+pub fn figures(line: &str) -> BTreeMap<String, f64> {
+    let pairs = line.split_whitespace().filter_map(|pair| pair.split_once('='));
+    pairs
+        .filter_map(|(key, value)| Some((key.to_owned(), value.parse().ok()?)))
+        .collect()
+}
+
+/// Points in time that a script prints, as milliseconds.
+pub fn moments(lab: &Lab, script: &str) -> Result<Vec<f64>> {
+    let printed = lab.script(&format!("set -e; {script}"))?;
+    printed
+        .split_whitespace()
+        .map(|word| {
+            let seconds: f64 = word.parse().with_context(|| format!("no time: {word:?}"))?;
+            Ok(seconds * 1000.0)
+        })
+        .collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod device;
 mod figures;
 mod images;
 mod lab;
+mod net;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -45,6 +46,12 @@ enum What {
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
         rounds: u32,
     },
+    /// TCP traffic of guests, and attaching an interface, against guests of `xl` on a bridge of Debian's scripts
+    Net {
+        /// How often each is measured
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        rounds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
         }
         What::Device { rounds } => device::run(rounds),
         What::Images { rounds } => images::run(rounds),
+        What::Net { rounds } => net::run(rounds),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
