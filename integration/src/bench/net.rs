@@ -79,9 +79,7 @@ pub fn run(rounds: u32) -> Result<()> {
         round(&lab, &ours, &mut series)?;
     }
     eprintln!();
-    println!(
-        "TCP, pv guests of 1 vcpu and 128 MiB, {rounds} rounds      median     least      most"
-    );
+    println!("TCP, pv guests of 1 vcpu and 128 MiB, {rounds} rounds      median     least      most");
     for (what, key, digits) in [
         ("dom0 to guest, MiB/s", "dom0 mib_per_s", 1),
         ("dom0 to guest and back, us", "dom0 turn_us", 0),
@@ -89,7 +87,11 @@ pub fn run(rounds: u32) -> Result<()> {
         ("guest to guest and back, us", "guest turn_us", 0),
         ("attach, ms", "attach", 0),
     ] {
-        let of = |whose: &str| series.get(&format!("{whose} {key}")).map_or(&[][..], Vec::as_slice);
+        let of = |whose: &str| {
+            series
+                .get(&format!("{whose} {key}"))
+                .map_or(&[][..], Vec::as_slice)
+        };
         let row = |what: String, values: &[f64], digits| {
             if let Some(spread) = Spread::of(values) {
                 println!("  {what:<46}{}", spread.show(digits));
@@ -107,8 +109,13 @@ fn round(lab: &Lab, ours: &[String; 2], series: &mut BTreeMap<String, Vec<f64>>)
     let mut put = |whose: &str, what: &str, line: &str| -> Result<()> {
         let figures = figures(line);
         for key in ["mib_per_s", "turn_us"] {
-            let figure = figures.get(key).with_context(|| format!("{whose}: no {key}: {line}"))?;
-            series.entry(format!("{whose} {what} {key}")).or_default().push(*figure);
+            let figure = figures
+                .get(key)
+                .with_context(|| format!("{whose}: no {key}: {line}"))?;
+            series
+                .entry(format!("{whose} {what} {key}"))
+                .or_default()
+                .push(*figure);
         }
         Ok(())
     };
@@ -118,7 +125,11 @@ fn round(lab: &Lab, ours: &[String; 2], series: &mut BTreeMap<String, Vec<f64>>)
         put(whose, "dom0", &lab.script(&format!("{TRAFFIC} measure {first}"))?)?;
     }
     for (whose, [first, second]) in both {
-        put(whose, "guest", &lab.script(&format!("{TRAFFIC} ask {first} {second}"))?)?;
+        put(
+            whose,
+            "guest",
+            &lab.script(&format!("{TRAFFIC} ask {first} {second}"))?,
+        )?;
     }
     for (whose, attach, detach) in [
         (

@@ -1,5 +1,7 @@
 //! The agent's loop and its tables.
 
+mod ends;
+
 use crate::cgroup;
 use crate::container::Container;
 use crate::error::{Context, Failure, failure};
@@ -16,17 +18,16 @@ use crate::sys;
 use guest_protocol::control::{Decoder, encode};
 use guest_protocol::files::FileJob;
 use guest_protocol::message::{
-    ContainerSpec, ErrorKind, Event, ExitStatus, GuestState, NetworkSpec, ProcessId, ProcessSpec,
-    ProcessState, ReplyBody, RequestBody, StreamId, StreamState, VERSION, WindowSize,
+    ContainerSpec, ErrorKind, Event, GuestState, NetworkSpec, ProcessId, ProcessSpec, ProcessState,
+    ReplyBody, RequestBody, StreamId, StreamState, VERSION, WindowSize,
 };
 use guest_protocol::mux::{Incoming, MAX_STREAMS, Mux, Violation};
 use guest_protocol::ring::{self, Consumer, Producer, Side};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
-use rustix::process::{WaitOptions, wait};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Processes of one guest that the agent remembers.
 const MAX_PROCESSES: usize = MAX_STREAMS / 3;
@@ -84,7 +85,7 @@ impl Agent {
             last_stream: 0,
             children,
             kernel_log: None,
-            oom_kills: oom_kills(),
+            oom_kills: ends::oom_kills(),
             memory_changed: false,
             shutdown: false,
         })
@@ -501,78 +502,6 @@ impl Agent {
         }
     }
 
-    /// Collects every child that ended, adopted ones too, of whatever process group.
-    fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            let pid = pid.as_raw_nonzero().get();
-            let signal = status.terminating_signal();
-            let kills = oom_kills();
-            let oom_killed = signal == Some(libc::SIGKILL) && kills > self.oom_kills;
-            self.memory_changed |= kills > self.oom_kills;
-            self.oom_kills = kills;
-            let code = signal.map_or_else(|| status.exit_status().unwrap_or(255), |signal| 128 + signal);
-            let Some(process) = self
-                .processes
-                .values_mut()
-                .find(|process| process.pid == pid && process.exited.is_none())
-            else {
-                self.jobs.ended(pid, &mut self.mux);
-                continue;
-            };
-            let status = ExitStatus {
-                code,
-                signal,
-                oom_killed,
-                at_ms: now_ms(),
-            };
-            process.end(status, &mut self.mux);
-            if process.first {
-                // The kernel has killed all others; a container does not start twice in one guest.
-                crate::kmsg::log(&format!("container {} ended with {code}", process.container));
-            }
-        }
-    }
-
-    /// Tells of what the kernel has killed for want of memory, before the exits that come of it.
-    fn tell_kills(&mut self) -> Result<(), Failure> {
-        if !std::mem::take(&mut self.memory_changed) {
-            return Ok(());
-        }
-        let watched = self.containers.iter_mut();
-        let hit: Vec<String> = watched
-            .filter_map(|(id, running)| running.oom.as_mut()?.killed().then(|| id.clone()))
-            .collect();
-        hit.into_iter()
-            .try_for_each(|container| self.send(&Event::OutOfMemory { container }))
-    }
-
-    /// Tells of each exit once its output has gone out.
-    fn tell_exits(&mut self) -> Result<(), Failure> {
-        let mut events = Vec::new();
-        for (id, process) in &mut self.processes {
-            if let Some(status) = &process.exited
-                && !process.told
-                && process
-                    .outputs
-                    .iter()
-                    .all(|output| self.mux.position(output.stream).is_none_or(|at| at.sent_end))
-            {
-                process.told = true;
-                let event = Event::Exited {
-                    process: *id,
-                    status: status.clone(),
-                };
-                events.push((process.first, event));
-            }
-        }
-        // The engine hears nothing more after a container's first process: others that ended with it go before.
-        events.sort_by_key(|(first, _)| *first);
-        events
-            .iter()
-            .map(|(_, event)| event)
-            .try_for_each(|event| self.send(event))
-    }
-
     fn pump_kernel_log(&mut self) {
         let Some((stream, reader)) = &mut self.kernel_log else {
             return;
@@ -584,19 +513,4 @@ impl Agent {
             }
         }
     }
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as u64)
-}
-
-/// How many processes the kernel has killed for want of memory.
-fn oom_kills() -> u64 {
-    std::fs::read_to_string("/proc/vmstat")
-        .unwrap_or_default()
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok())
-        .unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! The machine's actions, done.
 
 use super::ending::{Over, Verdict};
-use super::machine::{Action, Answer, Happening, Next, Ticket};
+use super::messages::{Action, Answer, Happening, Next, Ticket};
 use super::{Task, Work};
 use crate::boot;
 use crate::error::Error;

@@ -1,6 +1,6 @@
 //! The end of a run, and of a container.
 
-use super::machine::{Happening, Settled};
+use super::messages::{Happening, Settled};
 use super::policy::Run;
 use super::{Task, Work};
 use crate::boot;

@@ -4,6 +4,7 @@
 mod actions;
 mod ending;
 mod machine;
+mod messages;
 mod networks;
 pub mod policy;
 mod requests;
@@ -26,7 +27,8 @@ use crate::watchdog;
 use chrono::Utc;
 use ending::{Over, Verdict};
 use guest_protocol::message::{ExitStatus, ProcessId, RequestBody};
-use machine::{Happening, Machine, Next, Phase, Ticket};
+use machine::Machine;
+use messages::{Happening, Next, Phase, Ticket};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::mpsc;

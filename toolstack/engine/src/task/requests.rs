@@ -1,7 +1,7 @@
 //! What is asked of a container, as the machine takes it, and the machine's answers in docker's words.
 
 use super::Task;
-use super::machine::{Answer, Refusal, Request, Ticket};
+use super::messages::{Answer, Refusal, Request, Ticket};
 use crate::container::{Command, Reply};
 use crate::error::Error;
 use crate::exec::not_running;

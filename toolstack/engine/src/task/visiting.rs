@@ -1,6 +1,6 @@
 //! Access to the container's files: by its guest, or by one made for that when it does not run.
 
-use super::machine::{Happening, Request, Ticket};
+use super::messages::{Happening, Request, Ticket};
 use super::{Task, Work};
 use crate::container::Reply;
 use crate::visit::{self, Lease};

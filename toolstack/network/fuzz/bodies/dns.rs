@@ -22,7 +22,11 @@ impl Names for Known {
     fn addresses(&self, _: &str, _: IpAddr, name: &str) -> Option<Vec<IpAddr>> {
         match name {
             "web" => Some(vec![WEB, IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2))]),
-            "many" => Some((0..MANY).map(|last| Ipv4Addr::new(10, 0, 1, last).into()).collect()),
+            "many" => Some(
+                (0..MANY)
+                    .map(|last| Ipv4Addr::new(10, 0, 1, last).into())
+                    .collect(),
+            ),
             _ => None,
         }
     }
