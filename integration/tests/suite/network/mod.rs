@@ -4,6 +4,7 @@ mod fence;
 mod floating;
 mod groups;
 mod guests;
+mod killed;
 mod manage;
 mod traffic;
 
@@ -22,6 +23,7 @@ pub const TESTS: &[Test] = &[
     pv("network::quiet", groups::quiet),
     pv("network::rate", traffic::rate),
     pv("network::hyperd_killed", traffic::hyperd_killed),
+    pv("network::killed", killed::while_it_changes),
     once("network::of_users", manage::of_users),
     pv("network::docker", manage::docker),
 ];
@@ -104,6 +106,26 @@ impl Drop for Outside<'_, '_> {
             ended.ok();
         }
     }
+}
+
+/// Our rules, in an order that is the same for the same rules.
+#[track_caller]
+fn rules(dom0: &Dom0<'_>) -> Vec<String> {
+    let text = dom0
+        .sh("nft -s list table inet hyper; nft -s list table bridge hyper")
+        .ok()
+        .text();
+    let parts = text.split(['\n', ',']);
+    let mut lines: Vec<_> = parts
+        .map(|part| {
+            part.replace("elements = {", "")
+                .replace('}', "")
+                .trim()
+                .to_owned()
+        })
+        .collect();
+    lines.sort();
+    lines
 }
 
 /// Serves a file's content to each who connects.

@@ -1,6 +1,6 @@
 //! Out of a network and into it.
 
-use super::{HOST, OUTSIDE, Outside, fetch, listens, server};
+use super::{HOST, OUTSIDE, Outside, fetch, listens, rules, server};
 use crate::support::{BUSYBOX, Dom0};
 
 pub fn outside_and_in(dom0: &Dom0<'_>) {
@@ -137,12 +137,7 @@ pub fn published_ports(dom0: &Dom0<'_>) {
 pub fn hyperd_killed(dom0: &Dom0<'_>) {
     let outside = Outside::new(dom0);
     server(dom0, "web", &["-p", "8080:80"]);
-    let rules = || {
-        dom0.sh("nft -s list table inet hyper; nft -s list table bridge hyper")
-            .ok()
-            .text()
-    };
-    let before = rules();
+    let before = rules(dom0);
     dom0.sh("nft add table inet others; systemctl kill -s KILL hyperd; systemctl stop hyperd")
         .ok();
     outside
@@ -150,20 +145,7 @@ pub fn hyperd_killed(dom0: &Dom0<'_>) {
         .ok()
         .stdout("from-web\n");
     dom0.sh("nft delete table inet hyper; nft flush table bridge hyper; ip link add hyper-000000000 type bridge; ip link set hyper-000000000 alias 'hyper network 000000000'; systemctl start hyperd").ok();
-    let sorted = |text: &str| {
-        let parts = text.split(['\n', ',']);
-        let mut lines: Vec<_> = parts
-            .map(|part| {
-                part.replace("elements = {", "")
-                    .replace('}', "")
-                    .trim()
-                    .to_owned()
-            })
-            .collect();
-        lines.sort();
-        lines
-    };
-    assert_eq!(sorted(&rules()), sorted(&before));
+    assert_eq!(rules(dom0), before);
     dom0.sh("nft list tables").ok().out_has("inet others");
     dom0.sh("nft delete table inet others; ip link show hyper-000000000")
         .code(1);
