@@ -8,7 +8,7 @@
 //!
 //! Both guests have the same kernel, initramfs, memory, a disk from a file, a nic on the same bridge and a console.
 
-use crate::figures::{Spread, figures, moments, ratios};
+use crate::figures::{figures, moments, ratios, row};
 use crate::lab::BenchLab;
 use anyhow::{Context, Result};
 use integration::Lab;
@@ -128,12 +128,8 @@ fn print(guest_type: &str, series: &Series) {
             (format!("{theirs}, ms"), their.clone(), 0),
             (format!("{ours} : {theirs}"), ratios(our, their), 3),
         ] {
-            if let Some(spread) = Spread::of(&values) {
-                println!("  {what:<46}{}", spread.show(digits));
-            }
+            row(&what, &values, digits);
         }
     }
-    if let Some(spread) = Spread::of(&series.round_trips) {
-        println!("  {:<46}{}", "xenstore round trips of a create", spread.show(0));
-    }
+    row("xenstore round trips of a create", &series.round_trips, 0);
 }

@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `LoopDevice`, `LinearDevice` of the `xen` crate | `losetup` for each part and `dmsetup create` |
 
-use crate::figures::{Spread, figures, ratios};
+use crate::figures::{figures, ratios, row};
 use crate::lab::BenchLab;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -58,11 +58,6 @@ pub fn run(rounds: u32) -> Result<()> {
         "root device of {} parts, {rounds} rounds                median     least      most",
         parts.split_whitespace().count()
     );
-    let row = |what: &str, values: &[f64], digits| {
-        if let Some(spread) = Spread::of(values) {
-            println!("  {what:<46}{}", spread.show(digits));
-        }
-    };
     for what in [
         "loop devices, ms",
         "device mapper, ms",

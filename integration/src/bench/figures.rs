@@ -35,6 +35,13 @@ impl Spread {
     }
 }
 
+/// A line of a table.
+pub fn row(what: &str, values: &[f64], digits: usize) {
+    if let Some(spread) = Spread::of(values) {
+        println!("  {what:<46}{}", spread.show(digits));
+    }
+}
+
 /// Round by round, the first over the second.
 pub fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
     ours.iter().zip(theirs).map(|(our, their)| our / their).collect()

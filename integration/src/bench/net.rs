@@ -7,7 +7,7 @@
 //!
 //! Throughput is of one TCP connection, latency a byte there and back.
 
-use crate::figures::{Spread, figures, moments, ratios};
+use crate::figures::{figures, moments, ratios, row};
 use crate::lab::BenchLab;
 use anyhow::{Context, Result};
 use integration::Lab;
@@ -92,16 +92,10 @@ pub fn run(rounds: u32) -> Result<()> {
                 .get(&format!("{whose} {key}"))
                 .map_or(&[][..], Vec::as_slice)
         };
-        let row = |what: String, values: &[f64], digits| {
-            if let Some(spread) = Spread::of(values) {
-                println!("  {what:<46}{}", spread.show(digits));
-            }
-        };
-        row(format!("{what}: hyper"), of("hyper"), digits);
-        row(format!("{what}: xl"), of("xl"), digits);
-        row(format!("{what}: ratio"), &ratios(of("hyper"), of("xl")), 3);
+        row(&format!("{what}: hyper"), of("hyper"), digits);
+        row(&format!("{what}: xl"), of("xl"), digits);
+        row(&format!("{what}: ratio"), &ratios(of("hyper"), of("xl")), 3);
     }
-    lab.script("xl destroy xl-net-1; xl destroy xl-net-2; hyper rm -f net-1 net-2; rm -r /var/tmp/net")?;
     Ok(())
 }
 

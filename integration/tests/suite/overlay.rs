@@ -1,6 +1,6 @@
 //! Random stacks of layers: their roots beside what the kernel's own overlayfs makes of the same layers.
 
-use super::support::{Dom0, Test, once};
+use super::support::{Dice, Dom0, Test, once};
 use data_encoding::HEXLOWER;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -61,19 +61,6 @@ mount_overlay() {
     done
     mount -t overlay overlay -o "ro,lowerdir=$lower:$1/empty" "$2"
 }"#;
-
-/// Numbers that look random and are the same each time.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % sides
-    }
-}
 
 /// What is at a path, as far as choosing what may come next needs it.
 #[derive(Clone, Copy, PartialEq)]

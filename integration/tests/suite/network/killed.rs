@@ -2,28 +2,18 @@
 //! links, addresses and rules are those of the records.
 
 use super::{HOST, Outside, rules};
-use crate::support::{BUSYBOX, Dom0, number};
+use crate::support::{BUSYBOX, Dice, Dom0, number};
 use std::collections::BTreeSet;
 
 const CONFIG: &str = "uplink = \"out0\"\nfloating-ips = [\"10.99.0.40-10.99.0.41\"]";
 const KILLS: u32 = 6;
-
-/// Numbers that are the same for the same seed.
-struct Dice(u32);
-
-impl Dice {
-    fn roll(&mut self, sides: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 16) % sides
-    }
-}
 
 /// `HYPER_SEED` and `HYPER_KILLS` make it another, or longer.
 pub fn while_it_changes(dom0: &Dom0<'_>) {
     let seed = number("HYPER_SEED").unwrap_or_else(std::process::id);
     let kills = number("HYPER_KILLS").unwrap_or(KILLS);
     println!("seed {seed}, {kills} kills");
-    let mut dice = Dice(seed);
+    let mut dice = Dice(seed.into());
     let _outside = Outside::new(dom0);
     dom0.with_config(CONFIG, || {
         dom0.hyper(&["fip", "allocate", "2"]).ok();

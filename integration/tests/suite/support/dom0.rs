@@ -15,8 +15,8 @@ pub struct Dom0<'a> {
     pub lab: &'a Lab,
     /// The type of the guests of this test.
     pub guest: Guest,
-    /// What is said of the networks of its containers.
-    network: &'static [&'static str],
+    /// Its containers are on no network.
+    offline: bool,
     pulled: &'a RefCell<BTreeSet<String>>,
 }
 
@@ -33,16 +33,11 @@ fn words<S: AsRef<OsStr>>(args: &[S]) -> Vec<OsString> {
 }
 
 impl<'a> Dom0<'a> {
-    pub fn new(
-        lab: &'a Lab,
-        guest: Guest,
-        network: &'static [&'static str],
-        pulled: &'a RefCell<BTreeSet<String>>,
-    ) -> Self {
+    pub fn new(lab: &'a Lab, guest: Guest, offline: bool, pulled: &'a RefCell<BTreeSet<String>>) -> Self {
         Self {
             lab,
             guest,
-            network,
+            offline,
             pulled,
         }
     }
@@ -96,7 +91,9 @@ impl<'a> Dom0<'a> {
         all.extend(args.iter().map(OsString::from));
         if matches!(args.first(), Some(&("run" | "create"))) {
             all.insert(2, format!("--type={}", self.guest).into());
-            all.splice(2..2, self.network.iter().map(OsString::from));
+            if self.offline {
+                all.insert(2, "--network=none".into());
+            }
             for image in args.iter().filter(|arg| arg.starts_with("localhost:5000/")) {
                 self.pull(image);
             }

@@ -39,8 +39,7 @@ impl fmt::Display for Guest {
 pub struct Test {
     name: &'static str,
     guests: &'static [Guest],
-    /// What `run` and `create` say of networks, where the test says nothing.
-    network: &'static [&'static str],
+    offline: bool,
     body: fn(&Dom0<'_>),
 }
 
@@ -49,7 +48,7 @@ pub const fn both(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
     Test {
         name,
         guests: &[Guest::Pv, Guest::Pvh],
-        network: &[],
+        offline: false,
         body,
     }
 }
@@ -59,7 +58,7 @@ pub const fn pv(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
     Test {
         name,
         guests: &[Guest::Pv],
-        network: &[],
+        offline: false,
         body,
     }
 }
@@ -69,7 +68,7 @@ pub const fn once(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
     Test {
         name,
         guests: &[],
-        network: &[],
+        offline: false,
         body,
     }
 }
@@ -79,11 +78,24 @@ pub fn number(name: &str) -> Option<u32> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// Numbers that look random and are the same each time.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+}
+
 impl Test {
     /// It is of nothing that a network has a part in: a guest without one starts in two thirds of the time.
     pub const fn offline(self) -> Self {
         Self {
-            network: &["--network=none"],
+            offline: true,
             ..self
         }
     }
@@ -289,7 +301,7 @@ impl Suite {
     }
 
     fn test(&self, guest: Guest, test: &Test) -> Result<(), String> {
-        let dom0 = Dom0::new(&self.lab, guest, test.network, &self.pulled);
+        let dom0 = Dom0::new(&self.lab, guest, test.offline, &self.pulled);
         let why = match catch_unwind(AssertUnwindSafe(|| (test.body)(&dom0))) {
             Err(panic) => format!("at {}: {}", PLACE.take(), message(panic.as_ref())),
             Ok(()) => match self.left() {

@@ -44,6 +44,8 @@ pub fn run(bytes: &[u8]) {
             Fate::Ignore => {}
         }
     }
+    failure(bytes);
+    is_answer(bytes, bytes, [0, 0]);
     if let [first, second, ..] = bytes {
         is_answer(bytes, bytes, [*first, *second]);
     }
