@@ -179,11 +179,14 @@ impl Lab {
         if !output.status.success() {
             bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        // An emulated processor is slow, the more so beside other work.
+        // An emulated processor is slow, the more so beside other work, and takes long to clear memory.
         let config = stage.path().join("etc/hyper/hyperd.toml");
         fs::write(
             &config,
-            format!("boot-timeout = \"240s\"\n\n{}", fs::read_to_string(&config)?),
+            format!(
+                "boot-timeout = \"240s\"\nmemory = \"192m\"\n\n{}",
+                fs::read_to_string(&config)?
+            ),
         )?;
         let tests = dist().join("tests");
         if tests.is_dir() {

@@ -50,7 +50,7 @@ pub fn qemu(dom0: &Path, folder: &Folder, port: u16, serial: &Serial) -> Command
             "-machine",
             "q35",
         ])
-        .args(["-accel", "tcg,thread=multi", "-smp", "2", "-m", "8G"])
+        .args(["-accel", "tcg,thread=multi,tb-size=2048", "-smp", "2", "-m", "8G"])
         // SVM and nested paging are in `max`; QEMU gives no next-RIP for RDTSCP, which kills PVH guests; with
         // XSAVE and AVX, processes of dom0 and guests were seen to die of corrupted memory.
         .args(["-cpu", "max,-rdtscp,-xsave"])

@@ -4,9 +4,9 @@ use super::support::{Dom0, Test, once, pv};
 use serde_json::json;
 
 pub const TESTS: &[Test] = &[
-    pv("archive::save_load", save_load),
+    pv("archive::save_load", save_load).offline(),
     once("archive::import", import),
-    pv("archive::other_tools", other_tools),
+    pv("archive::other_tools", other_tools).offline(),
 ];
 
 const ODD: &str = "localhost:5000/busybox:odd";
@@ -152,14 +152,14 @@ fn other_tools(dom0: &Dom0<'_>) {
         "hyper save -o saved.tar {ODD}; mkdir saved; tar -C saved -xf saved.tar"
     ))
     .ok();
-    for from in ["docker-archive:saved.tar", "oci-archive:saved.tar", "oci:saved"] {
+    for from in ["docker-archive:saved.tar", "oci:saved"] {
         let shown = sh(&format!("skopeo inspect {from}")).ok().json();
         assert_eq!(shown["Layers"], json!(layers), "{from}");
         assert_eq!(shown["Architecture"], "amd64");
-        sh(&format!("skopeo inspect --config --raw {from} | sha256sum"))
-            .ok()
-            .out_has(&id["sha256:".len()..]);
     }
+    sh("skopeo inspect --config --raw oci-archive:saved.tar | sha256sum")
+        .ok()
+        .out_has(&id["sha256:".len()..]);
     sh("tag=$(umoci list --layout saved); umoci unpack --image saved:$tag again; cat again/rootfs/odd/replaced")
         .ok()
         .out_has("new content");

@@ -8,18 +8,21 @@ use std::process::Command;
 pub const TESTS: &[Test] = &[
     pv("fidelity::busybox_odd", |dom0| {
         compare(dom0, "localhost:5000/busybox:odd", "busybox-odd")
-    }),
+    })
+    .offline(),
     pv("fidelity::layers_as_disks", |dom0| {
         dom0.with_config("root-device = \"layers\"", || {
             compare(dom0, "localhost:5000/busybox:odd", "busybox-odd");
             compare(dom0, DEBIAN, "debian-trixie");
             assert_eq!(dom0.root_devices(), 0);
         });
-    }),
+    })
+    .offline(),
     pv("fidelity::debian_trixie", |dom0| {
         compare(dom0, DEBIAN, "debian-trixie")
-    }),
-    pv("fidelity::capabilities_work", capabilities_work),
+    })
+    .offline(),
+    pv("fidelity::capabilities_work", capabilities_work).offline(),
 ];
 
 /// Differences that are right, each with its reason. `None` as value: the key or the entry is missing.

@@ -4,7 +4,7 @@ use super::support::{BUSYBOX, DEBIAN, Dom0, Test, both, pv};
 
 pub const TESTS: &[Test] = &[
     both("guest::alone", alone),
-    both("guest::size", size),
+    both("guest::size", size).offline(),
     pv("guest::hidden", hidden),
 ];
 

@@ -3,13 +3,13 @@
 use super::support::{BUSYBOX, DEBIAN, Dom0, Test, once, pv};
 
 pub const TESTS: &[Test] = &[
-    pv("image::configuration", configuration),
-    pv("image::stop_signal", stop_signal),
+    pv("image::configuration", configuration).offline(),
+    pv("image::stop_signal", stop_signal).offline(),
     once("image::store", store),
-    pv("image::in_use", in_use),
-    pv("image::prune", prune),
+    pv("image::in_use", in_use).offline(),
+    pv("image::prune", prune).offline(),
     once("image::verify", verify),
-    pv("image::login", login),
+    pv("image::login", login).offline(),
 ];
 
 const ENTRYPOINT: &str = "localhost:5000/busybox:entrypoint";

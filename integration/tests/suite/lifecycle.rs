@@ -3,11 +3,11 @@
 use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    pv("lifecycle::states", states),
-    pv("lifecycle::stop", stop),
-    pv("lifecycle::signals", signals),
-    pv("lifecycle::lists", lists),
-    pv("lifecycle::logs", logs),
+    pv("lifecycle::states", states).offline(),
+    pv("lifecycle::stop", stop).offline(),
+    pv("lifecycle::signals", signals).offline(),
+    pv("lifecycle::lists", lists).offline(),
+    pv("lifecycle::logs", logs).offline(),
 ];
 
 fn states(dom0: &Dom0<'_>) {

@@ -3,8 +3,8 @@
 use super::support::{Dom0, Ran, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    pv("push::round_trips", round_trips),
-    pv("push::made_here", made_here),
+    pv("push::round_trips", round_trips).offline(),
+    pv("push::made_here", made_here).offline(),
 ];
 
 const ODD: &str = "localhost:5000/busybox:odd";

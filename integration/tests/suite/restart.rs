@@ -4,7 +4,7 @@ use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
     pv("restart::policies", policies).offline(),
-    pv("restart::with_the_daemon", with_the_daemon),
+    pv("restart::with_the_daemon", with_the_daemon).offline(),
 ];
 
 /// Waits until it is not started again. Each wait ends with a run.

@@ -4,10 +4,10 @@ use super::support::{BUSYBOX, Dom0, Test, both, pv};
 
 pub const TESTS: &[Test] = &[
     both("run::exit_codes", exit_codes),
-    pv("run::detached", detached),
-    pv("run::missing_command", missing_command),
+    pv("run::detached", detached).offline(),
+    pv("run::missing_command", missing_command).offline(),
     pv("run::flags", flags),
-    pv("run::entrypoint_from_flags", entrypoint_from_flags),
+    pv("run::entrypoint_from_flags", entrypoint_from_flags).offline(),
 ];
 
 fn exit_codes(dom0: &Dom0<'_>) {

@@ -3,9 +3,9 @@
 use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    pv("storage::survives_a_stop", survives_a_stop),
-    pv("storage::read_only", read_only),
-    pv("storage::own_disk", own_disk),
+    pv("storage::survives_a_stop", survives_a_stop).offline(),
+    pv("storage::read_only", read_only).offline(),
+    pv("storage::own_disk", own_disk).offline(),
 ];
 
 fn survives_a_stop(dom0: &Dom0<'_>) {

@@ -4,7 +4,7 @@ use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
     pv("usage::top_and_stats", top_and_stats),
-    pv("usage::update", update),
+    pv("usage::update", update).offline(),
     pv("usage::prune", prune),
 ];
 

@@ -3,6 +3,7 @@
 //! [`Container::create`] runs in the agent and mounts the disks; [`Container::enter`] runs in the container's first
 //! process, in its new namespaces, and makes the rest.
 
+use crate::arrivals;
 use crate::cgroup;
 use crate::error::{Context, Failure, failure};
 use crate::kmsg;
@@ -39,6 +40,24 @@ fn is_plain(name: &str) -> bool {
         && name
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// The device of a disk, as soon as it is there.
+fn device(disk: &str) -> Result<String, Failure> {
+    if !is_plain(disk) {
+        let message = format!("disk {disk:?} is not a plain name");
+        return Err(failure(ErrorKind::Invalid, message));
+    }
+    let device = format!("/dev/{disk}");
+    let here = || match fs::metadata(&device) {
+        Ok(_) => Ok(Some(())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    };
+    match arrivals::until(here).context(format_args!("wait for {disk}"))? {
+        Some(()) => Ok(device),
+        None => Err(failure(ErrorKind::Guest, format!("there is no disk {disk}"))),
+    }
 }
 
 /// Makes an ext4 as large as its disk.
@@ -98,37 +117,19 @@ impl Container {
         for path in [&lower, &upper, &container.root()] {
             directory(path)?;
         }
-        let Some((first, others)) = container.spec.root.lower.split_first() else {
+        let disks = container.spec.root.lower.iter().map(|disk| device(disk));
+        let disks = disks.collect::<Result<Vec<_>, _>>()?;
+        let Some((first, others)) = disks.split_first() else {
             return Err(failure(ErrorKind::Invalid, "the container has no root disk"));
         };
-        for disk in &container.spec.root.lower {
-            if !is_plain(disk) {
-                return Err(failure(
-                    ErrorKind::Invalid,
-                    format!("disk {disk:?} is not a plain name"),
-                ));
-            }
-        }
-        let devices: Vec<_> = others.iter().map(|disk| format!("device=/dev/{disk}")).collect();
-        mount_at(
-            &format!("/dev/{first}"),
-            &lower,
-            "erofs",
-            MountFlags::RDONLY,
-            &devices.join(","),
-        )?;
+        let others: Vec<_> = others.iter().map(|disk| format!("device={disk}")).collect();
+        mount_at(first, &lower, "erofs", MountFlags::RDONLY, &others.join(","))?;
         match &container.spec.root.upper {
-            Some(disk) if is_plain(disk) => {
-                mount_at(&format!("/dev/{disk}"), &upper, "ext4", MountFlags::NOATIME, "")?;
+            Some(disk) => {
+                mount_at(&device(disk)?, &upper, "ext4", MountFlags::NOATIME, "")?;
                 if let Err(error) = grow(disk, &upper) {
                     kmsg::log(&format!("{disk} stays as small as it is: {error}"));
                 }
-            }
-            Some(disk) => {
-                return Err(failure(
-                    ErrorKind::Invalid,
-                    format!("disk {disk:?} is not a plain name"),
-                ));
             }
             None => mount_at("tmpfs", &upper, "tmpfs", MountFlags::empty(), "mode=755")?,
         }

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod agent;
+mod arrivals;
 mod cgroup;
 mod container;
 pub mod error;

@@ -1,10 +1,12 @@
 //! The guest's interfaces, as the engine wants them.
 
+use crate::arrivals;
 use crate::error::{Context, Failure, failure};
 use crate::kmsg;
 use crate::netlink::Netlink;
 use guest_protocol::message::{ErrorKind, InterfaceSpec, NetworkSpec};
 use std::fs;
+use std::io;
 use std::path::Path;
 
 const INTERFACES: &str = "/sys/class/net";
@@ -63,27 +65,33 @@ fn check_name(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Index and name of the interface with this address.
+/// Index and name of the interface with this address, as soon as it is there.
 fn find(mac: &str) -> Result<(u32, String), Failure> {
+    let found = arrivals::until(|| present(mac)).context(format_args!("look for {mac}"))?;
+    found.ok_or_else(|| {
+        failure(
+            ErrorKind::Guest,
+            format!("there is no interface with the address {mac}"),
+        )
+    })
+}
+
+fn present(mac: &str) -> io::Result<Option<(u32, String)>> {
     let read = |name: &str, file: &str| {
         let text = fs::read_to_string(Path::new(INTERFACES).join(name).join(file));
         text.map(|text| text.trim().to_owned()).unwrap_or_default()
     };
-    let entries = fs::read_dir(INTERFACES).context(format_args!("list {INTERFACES}"))?;
-    for entry in entries.flatten() {
+    for entry in fs::read_dir(INTERFACES)?.flatten() {
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
         if read(&name, "address").eq_ignore_ascii_case(mac)
             && let Ok(index) = read(&name, "ifindex").parse()
         {
-            return Ok((index, name));
+            return Ok(Some((index, name)));
         }
     }
-    Err(failure(
-        ErrorKind::Guest,
-        format!("there is no interface with the address {mac}"),
-    ))
+    Ok(None)
 }
 
 /// Addresses come from the engine alone, so routers are not listened to; without IPv6 addresses there is no IPv6.

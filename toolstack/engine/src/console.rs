@@ -1,13 +1,18 @@
 //! What a guest wrote to its console, as text that can be shown: nothing in it is trusted.
 
-/// The lines of the console that `known`, a log of the kernel's messages, does not have: what comes after its last line.
+/// So many lines of the log are looked for: the console has those of weight only.
+const MAX_KNOWN_LINES: usize = 500;
+
+/// The lines of the console that `known`, a log of the kernel's messages, does not have: what comes after the last line
+/// that is in both.
 pub fn after(known: &[u8], console: &[u8]) -> Vec<u8> {
     let clean = plain(console);
-    let last = known
+    let seen = known
         .split(|byte| *byte == b'\n')
         .rev()
-        .find(|line| !line.is_empty());
-    let seen = last.and_then(|last| find_last(&clean, last));
+        .filter(|line| !line.is_empty())
+        .take(MAX_KNOWN_LINES)
+        .find_map(|line| find_last(&clean, line));
     let rest = match seen {
         Some(at) => &clean[at..],
         None => &clean[..],
@@ -44,6 +49,11 @@ mod tests {
         let known = b"[ 1.0] one\n[ 2.0] two\n";
         let console = b"tail of an old line\r\n[ 2.0] two\r\n[ 3.0] Kernel panic\r\n\x1b[0m[ 4.0] end";
         assert_eq!(after(known, console), b"[ 3.0] Kernel panic\n[0m[ 4.0] end\n");
+        let quiet = b"[ 2.0] two\r\n[ 3.0] Kernel panic\r\n";
+        assert_eq!(
+            after(b"[ 2.0] two\n[ 2.5] less\n", quiet),
+            b"[ 3.0] Kernel panic\n"
+        );
         assert_eq!(after(b"", b"a\r\nb"), b"a\nb\n");
         assert_eq!(after(b"other\n", b"a\n"), b"a\n");
         assert_eq!(after(b"a\n", b"a\r\n"), b"");

@@ -151,7 +151,7 @@ impl Plan {
             memory_mib: memory_mib(config, defaults.memory_mib),
             vcpus: vcpus(config, defaults.host.cpus)?,
             // A panic is told to Xen as a crash, not as a restart.
-            cmdline: format!("console=hvc0 xen_legacy_crash {}", defaults.cmdline)
+            cmdline: format!("console=hvc0 quiet xen_legacy_crash {}", defaults.cmdline)
                 .trim_end()
                 .to_owned(),
             container: container_spec(container, &disks),

@@ -51,7 +51,7 @@ fn a_plan_has_the_defaults() {
         (plan.guest_type, plan.memory_mib, plan.vcpus),
         (GuestType::Pvh, 512, 1)
     );
-    assert_eq!(plan.cmdline, "console=hvc0 xen_legacy_crash");
+    assert_eq!(plan.cmdline, "console=hvc0 quiet xen_legacy_crash");
     assert!(plan.disks[0].read_only && !plan.disks[1].read_only);
     assert_eq!(plan.process.args, ["sh"]);
     assert_eq!((plan.process.stdin, plan.process.tty), (None, None));

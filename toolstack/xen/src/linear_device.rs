@@ -27,10 +27,6 @@ const DM_DEFERRED_REMOVE: u32 = 1 << 17;
 /// The first with deferred removal.
 const VERSION: [u32; 3] = [4, 27, 0];
 
-/// Told to udev with the event, so that no rule opens the device to look what is on it: libdevmapper.h's
-/// `DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG`, `…_DISK_RULES_FLAG`, `…_OTHER_RULES_FLAG` and `…_LIBRARY_FALLBACK`.
-const UDEV_FLAGS: u32 = (0x2 | 0x4 | 0x8 | 0x20) << 16;
-
 const HEADER_BYTES: usize = 312;
 const NAME_AT: usize = 48;
 const NAME_BYTES: usize = 128;
@@ -241,9 +237,7 @@ impl LinearDevice {
                 .with_table(&table)
                 .send(&control, DM_TABLE_LOAD)
                 .map_err(failed("load the table of"))?;
-            let mut resume = Request::new(&name, 0);
-            resume.put(32, UDEV_FLAGS);
-            resume
+            Request::new(&name, 0)
                 .send(&control, DM_DEV_SUSPEND)
                 .map_err(failed("activate"))?;
             hold(number).map_err(failed("open"))
