@@ -1,5 +1,6 @@
 //! Networks, with real traffic. The outside is a network namespace of dom0 that knows only its own link.
 
+mod busy;
 mod fence;
 mod floating;
 mod groups;
@@ -21,6 +22,7 @@ pub const TESTS: &[Test] = &[
     pv("network::floating", floating::floating),
     pv("network::groups", groups::groups),
     pv("network::quiet", groups::quiet),
+    pv("network::busy", busy::busy),
     pv("network::rate", traffic::rate),
     pv("network::hyperd_killed", traffic::hyperd_killed),
     pv("network::killed", killed::while_it_changes),
@@ -91,8 +93,13 @@ impl<'a, 'b> Outside<'a, 'b> {
     /// A script of bash out there.
     #[track_caller]
     fn sh(&self, script: &str) -> Ran {
+        self.command(&["bash", "-c", script])
+    }
+
+    #[track_caller]
+    fn command(&self, args: &[&str]) -> Ran {
         self.0
-            .command(&["ip", "netns", "exec", "outside", "bash", "-c", script])
+            .command(&[&["ip", "netns", "exec", "outside"], args].concat())
     }
 }
 
