@@ -131,10 +131,13 @@ pub fn build(xen: XenRelease) -> Result<Snapshot> {
     let recipes = recipes();
     let (images, images_key) = images()?;
 
+    // The one in C takes half the processor time of the other.
+    let xenstored = std::env::var("HYPER_LAB_XENSTORED").unwrap_or_else(|_| "xenstored".to_owned());
     let dom0_recipe = recipes.join("dom0");
     let dom0_key = Key::default()
         .text(&images_key)
         .text(&xen.to_string())
+        .text(&xenstored)
         .path(&dom0_recipe)?
         .path(&recipes.join("dom0-files"))?
         .finish();
@@ -148,7 +151,8 @@ pub fn build(xen: XenRelease) -> Result<Snapshot> {
                 Command::new(&dom0_recipe)
                     .arg(xen.to_string())
                     .arg(&images)
-                    .arg(out.join("dom0")),
+                    .arg(out.join("dom0"))
+                    .arg(&xenstored),
                 &log,
             )
         },

@@ -1,9 +1,9 @@
 //! Bytes in and out: all of them, in order, each stream by itself.
 
-use super::support::{BUSYBOX, Dom0, Test, both, pv};
+use super::support::{BUSYBOX, Dom0, Test, pv};
 
 pub const TESTS: &[Test] = &[
-    both("stdio::stdin", stdin).offline(),
+    pv("stdio::stdin", stdin).offline(),
     pv("stdio::all_three_at_once", all_three_at_once).offline(),
     pv("stdio::reader_that_stops", reader_that_stops).offline(),
     pv("stdio::ends", ends).offline(),

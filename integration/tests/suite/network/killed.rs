@@ -6,7 +6,7 @@ use crate::support::{BUSYBOX, Dice, Dom0, number};
 use std::collections::BTreeSet;
 
 const CONFIG: &str = "uplink = \"out0\"\nfloating-ips = [\"10.99.0.40-10.99.0.41\"]";
-const KILLS: u32 = 6;
+const KILLS: u32 = 4;
 
 /// `HYPER_SEED` and `HYPER_KILLS` make it another, or longer.
 pub fn while_it_changes(dom0: &Dom0<'_>) {

@@ -9,10 +9,10 @@ mod killed;
 mod manage;
 mod traffic;
 
-use crate::support::{BUSYBOX, Dom0, Ran, Test, both, once, pv};
+use crate::support::{BUSYBOX, Dom0, Ran, Test, once, pv, pvh};
 
 pub const TESTS: &[Test] = &[
-    both("network::outside_and_in", traffic::outside_and_in),
+    pvh("network::outside_and_in", traffic::outside_and_in),
     pv("network::published_ports", traffic::published_ports),
     pv("network::names", guests::names),
     pv("network::plugged", guests::plugged),

@@ -63,6 +63,16 @@ pub const fn pv(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
     }
 }
 
+/// A test that others of its kind, which are of PV guests, leave to the other type.
+pub const fn pvh(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
+    Test {
+        name,
+        guests: &[Guest::Pvh],
+        offline: false,
+        body,
+    }
+}
+
 /// A test that starts no guest.
 pub const fn once(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
     Test {

@@ -11,6 +11,6 @@ mod terminal;
 
 pub use dom0::{BUSYBOX, DEBIAN, Dom0};
 pub use forwarded::Forwarded;
-pub use harness::{Dice, Test, both, number, once, pv, run};
+pub use harness::{Dice, Test, both, number, once, pv, pvh, run};
 pub use process::{Ran, Running};
 pub use registry::{LIES, Registry};
