@@ -49,9 +49,10 @@ fn device(disk: &str) -> Result<String, Failure> {
         return Err(failure(ErrorKind::Invalid, message));
     }
     let device = format!("/dev/{disk}");
-    let here = || match fs::metadata(&device) {
+    // Its node comes a moment before there is something behind it.
+    let here = || match fs::File::open(&device) {
         Ok(_) => Ok(Some(())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENXIO)) => Ok(None),
         Err(error) => Err(error),
     };
     match arrivals::until(here).context(format_args!("wait for {disk}"))? {
