@@ -28,13 +28,14 @@ fn alone(dom0: &Dom0<'_>) {
     dom0.sh(&format!("xenstore-read /local/domain/{domid}/name"))
         .ok()
         .stdout("lonely\n");
-    // Its kernel's messages, as hyper keeps them and as its console shows them.
+    // Its kernel's messages, as hyper keeps them; its console shows those of weight.
     dom0.hyper(&["logs", "--console", "lonely"])
         .ok()
         .out_has("Linux version")
         .out_has("-hyper");
     let mut console = dom0.terminal_of(&["xl", "console", "lonely"]);
-    console.expect("Run /init as init process").send("\x1d").code(0);
+    dom0.sh("xl sysrq lonely h").ok();
+    console.expect("sysrq: HELP").send("\x1d").code(0);
 
     // The name goes where the container's goes.
     dom0.hyper(&["rename", "lonely", "renamed"]).ok();

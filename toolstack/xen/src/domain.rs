@@ -333,6 +333,7 @@ impl Domain {
         let mut granted: Vec<_> = [
             "data",
             "control/shutdown",
+            "control/sysrq",
             "control/feature-poweroff",
             "control/feature-reboot",
             "control/feature-suspend",
