@@ -43,44 +43,33 @@ pub struct Test {
     body: fn(&Dom0<'_>),
 }
 
-/// A test of what differs between the types of guest, or passes through them.
-pub const fn both(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
+const fn test(name: &'static str, guests: &'static [Guest], body: fn(&Dom0<'_>)) -> Test {
     Test {
         name,
-        guests: &[Guest::Pv, Guest::Pvh],
+        guests,
         offline: false,
         body,
     }
+}
+
+/// A test of what differs between the types of guest, or passes through them.
+pub const fn both(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
+    test(name, &[Guest::Pv, Guest::Pvh], body)
 }
 
 /// A test of what is above the guest: the faster type will do.
 pub const fn pv(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
-    Test {
-        name,
-        guests: &[Guest::Pv],
-        offline: false,
-        body,
-    }
+    test(name, &[Guest::Pv], body)
 }
 
 /// A test that others of its kind, which are of PV guests, leave to the other type.
 pub const fn pvh(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
-    Test {
-        name,
-        guests: &[Guest::Pvh],
-        offline: false,
-        body,
-    }
+    test(name, &[Guest::Pvh], body)
 }
 
 /// A test that starts no guest.
 pub const fn once(name: &'static str, body: fn(&Dom0<'_>)) -> Test {
-    Test {
-        name,
-        guests: &[],
-        offline: false,
-        body,
-    }
+    test(name, &[], body)
 }
 
 /// What the environment says of how long a test is to be.
