@@ -1,7 +1,7 @@
 //! The command line: verbs, their groups, and what parsing them may say.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::EXIT_HYPER_FAILED;
 use crate::verbs::*;
@@ -55,6 +55,7 @@ impl Cli {
 const DEFAULT_HOST: &str = "unix:///run/hyper/hyperd.sock";
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     #[command(flatten)]
     Container(Box<ContainerVerb>),
@@ -118,6 +119,7 @@ pub enum Verb {
 
 /// The verbs that are the same below `hyper` and below `hyper container`.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum ContainerVerb {
     /// Create and run a new container from an image
     #[command(
@@ -184,6 +186,7 @@ pub enum ContainerVerb {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum ContainerGroup {
     #[command(flatten)]
     Verb(Box<ContainerVerb>),
@@ -197,6 +200,7 @@ pub enum ContainerGroup {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum ImageGroup {
     /// List images
     #[command(visible_alias = "list")]
@@ -227,6 +231,7 @@ pub enum ImageGroup {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum SystemGroup {
     /// Display system-wide information
     Info(info::Args),
@@ -238,25 +243,32 @@ pub enum SystemGroup {
     Prune(prune::SystemArgs),
 }
 
-/// The command line as people see it.
+/// The command line as people see it. What a verb takes is looked at only once it is the one.
 pub fn command() -> Command {
     Cli::command()
 }
 
 pub fn parse(arguments: Vec<std::ffi::OsString>) -> Result<Cli, clap::Error> {
-    let matches: ArgMatches = match lenient(command()).try_get_matches_from(&arguments) {
+    let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        // The same once more, for a text that shows the flags plainly.
-        Err(error) if is_help(error.kind()) => command().try_get_matches_from(&arguments)?,
-        Err(error) => return Err(error),
+        Err(error) if is_asked_for(error.kind()) => return Err(error),
+        // Once more with all of it there, to be changed: a switch may have been given a value.
+        Err(_) => {
+            let mut all = command();
+            all.build();
+            lenient(all).try_get_matches_from(&arguments)?
+        }
     };
     Cli::from_arg_matches(&matches)
 }
 
-fn is_help(kind: ErrorKind) -> bool {
+/// Not wrong arguments, but a text that somebody wants.
+fn is_asked_for(kind: ErrorKind) -> bool {
     matches!(
         kind,
-        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::DisplayVersion
     )
 }
 

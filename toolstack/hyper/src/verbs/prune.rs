@@ -13,7 +13,7 @@ use crate::output;
 use crate::target::Target;
 use crate::units::human_size;
 
-/// What every prune can be told.
+// What every prune can be told: not documentation, which clap would take for what the verb is about.
 #[derive(Debug, clap::Args)]
 pub struct Choice {
     /// Provide filter values (e.g. "until=24h", "label=KEY")

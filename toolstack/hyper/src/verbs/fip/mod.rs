@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::target::Target;
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     /// Allocate floating IPs from the pools of the daemon's config
     Allocate(allocate::Args),

@@ -14,6 +14,7 @@ use crate::client::Client;
 use crate::target::Target;
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     /// Connect a container to a network
     Connect(connect::ConnectArgs),

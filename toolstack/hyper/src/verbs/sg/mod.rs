@@ -13,6 +13,7 @@ use crate::client::Client;
 use crate::target::Target;
 
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     /// Create a security group from a file of YAML
     Create(write::Args),
