@@ -30,6 +30,9 @@ hyper export net-1 | tar -C /var/tmp/net/tree -x
 cat > /var/tmp/net/tree/start <<'END'
 #!/bin/sh
 mount -t devtmpfs dev /dev
+mkdir -p /sys; mount -t sysfs sys /sys
+# The kernel starts this without waiting for its devices.
+until [ -e /sys/class/net/eth0 ]; do :; done
 ip addr add $address/24 dev eth0
 ip link set eth0 up
 exec /traffic serve
@@ -44,7 +47,7 @@ for address in ADDRESSES; do
 name = "xl-net-$number"
 type = "pv"
 kernel = "/usr/lib/hyper/vmlinux"
-extra = "console=hvc0 root=/dev/xvda rw init=/start address=$address"
+extra = "console=hvc0 root=/dev/xvda rootwait rw init=/start address=$address"
 memory = 128
 vcpus = 1
 disk = ["/var/tmp/net/$number.img,raw,xvda,w"]
