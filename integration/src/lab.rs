@@ -12,7 +12,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// What a fresh lab holds beside Xen and dom0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,6 +204,26 @@ impl Lab {
         host.unpack(&archive.into_inner()?, "/")?;
         host.script("systemctl daemon-reload && networkctl reload && systemctl restart hyperd")?;
         Ok(())
+    }
+
+    /// Starts the host anew by a command that does so, and waits until it can be reached again.
+    pub fn reboot(&self, command: &str) -> Result<()> {
+        const BOOT: &str = "cat /proc/sys/kernel/random/boot_id";
+        const PATIENCE: Duration = Duration::from_secs(600);
+        let host = self.host();
+        let before = self.script(BOOT)?;
+        // Whether it is answered depends on how fast the connection goes.
+        let _ = host.run(&["bash", "-c", command]);
+        let begun = Instant::now();
+        loop {
+            host.disconnect();
+            match host.script(BOOT) {
+                Ok(now) if now != before => return Ok(()),
+                _ if begun.elapsed() > PATIENCE => bail!("dom0 does not come back after {command}"),
+                _ => self.check_alive()?,
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 
     pub fn host(&self) -> Host {

@@ -25,6 +25,7 @@ mod many;
 mod network;
 mod overlay;
 mod push;
+mod reboot;
 mod restart;
 mod run;
 mod secure;
@@ -61,6 +62,7 @@ fn main() -> std::process::ExitCode {
         compose::TESTS,
         errors::TESTS,
         restart::TESTS,
+        reboot::TESTS,
         health::TESTS,
         xenstore::TESTS,
         faults::TESTS,

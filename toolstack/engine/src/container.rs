@@ -46,6 +46,8 @@ pub enum Command {
         /// `None` inside never kills.
         timeout: Option<Option<Duration>>,
     },
+    /// The host is going down.
+    Halt,
     Restart {
         signal: Option<i32>,
         timeout: Option<Option<Duration>>,

@@ -146,7 +146,7 @@ async fn one(
 ) -> Option<Arc<Shared>> {
     let fate = fate(&record, guests);
     let (was_up, uuid) = (record.state.status.is_up(), record.state.guest);
-    let ran = record.state.status.is_running();
+    let ran = record.state.status.is_running() || record.state.halted;
     let (shared, commands) = Shared::new(record);
     shared.execs.restore(execs);
     cx.publisher.stands(&shared.record());

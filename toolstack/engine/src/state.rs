@@ -87,6 +87,8 @@ pub struct State {
     pub health: Option<Health>,
     /// Somebody stopped or killed it, and it was not started since.
     pub stopped_by_hand: bool,
+    /// It ran until its host was halted, and was not started since.
+    pub halted: bool,
 }
 
 /// A container as it is recorded.

@@ -241,6 +241,8 @@ pub enum SystemGroup {
     Events(events::Args),
     /// Remove unused data
     Prune(prune::SystemArgs),
+    /// Stop all containers as a host that shuts down does: restart policies start them with it again
+    Halt(halt::Args),
 }
 
 /// The command line as people see it. What a verb takes is looked at only once it is the one.

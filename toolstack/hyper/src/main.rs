@@ -126,6 +126,7 @@ async fn dispatch(cli: Cli) -> Result<i32> {
         Verb::System(SystemGroup::Df(args)) => df::run(&client, args).await,
         Verb::System(SystemGroup::Events(args)) => events::run(&client, args).await,
         Verb::System(SystemGroup::Prune(args)) => prune::system(&client, args).await,
+        Verb::System(SystemGroup::Halt(args)) => halt::run(&client, args).await,
     }
 }
 

@@ -133,6 +133,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         },
         Route::Regroup(id) => networks::groups::regroup(call, id).await,
         Route::Link(id) => networks::link(call, id).await,
+        Route::Halt => extension::halt(&call).await,
         Route::Plan(id) => extension::plan(&call, &id).await,
         Route::Console(id) => extension::console(&call, &id).await,
         Route::Unsupported(what) => Err(ApiError::unsupported(what)),

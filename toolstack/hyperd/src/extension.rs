@@ -23,6 +23,18 @@ pub async fn verify_images(call: &Call) -> Answer {
     Ok(request::ok_json(&json!({ "Images": images.collect::<Vec<_>>() })))
 }
 
+/// Ends all containers as a host does that is shut down.
+pub async fn halt(call: &Call) -> Answer {
+    let halted = call.engine().halt().await.into_iter();
+    let containers = halted.map(|(container, halted)| {
+        let error = halted.err().map(|error| error.to_string());
+        json!({ "Id": container.id, "Name": container.name, "Error": error.unwrap_or_default() })
+    });
+    Ok(request::ok_json(
+        &json!({ "Containers": containers.collect::<Vec<_>>() }),
+    ))
+}
+
 /// Messages of the guest's kernel.
 pub async fn console(call: &Call, id: &str) -> Answer {
     let messages = call.engine().console(id, call.query.flag("follow")).await?;

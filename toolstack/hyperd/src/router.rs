@@ -30,6 +30,7 @@ pub enum Route {
     ImageSave,
     ImageSearch,
     ImageVerify,
+    Halt,
     Image(ImageRoute, String),
     NetworkList,
     NetworkCreate,
@@ -160,6 +161,7 @@ pub fn route(method: &Method, path: &str) -> Route {
         ["hyper", "v1", "fips", rest @ ..] => floating(method, rest),
         ["hyper", "v1", "sgs", rest @ ..] => group(method, rest),
         ["hyper", "v1", "images", "verify"] if method == Method::POST => Route::ImageVerify,
+        ["hyper", "v1", "halt"] if method == Method::POST => Route::Halt,
         ["hyper", "v1", "containers", id, "sgs"] if method == Method::POST => {
             Route::Regroup((*id).to_owned())
         }

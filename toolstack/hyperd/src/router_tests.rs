@@ -69,6 +69,8 @@ fn everything_else() {
         get("/hyper/v1/containers/web/plan"),
         Route::Plan("web".to_owned())
     );
+    assert_eq!(post("/hyper/v1/halt"), Route::Halt);
+    assert_eq!(get("/hyper/v1/halt"), Route::Unknown);
     assert_eq!(route(&Method::HEAD, "/_ping"), Route::Ping);
     assert_eq!(post("/build"), Route::Unsupported("building images"));
     assert_eq!(post("/networks/create"), Route::NetworkCreate);

@@ -72,6 +72,12 @@ impl<'a> Dom0<'a> {
             .ok();
     }
 
+    /// Has the host start anew.
+    #[track_caller]
+    pub fn reboot(&self, command: &str) {
+        self.lab.reboot(command).expect("dom0 starts again");
+    }
+
     /// How many roots of images are put together at present.
     #[track_caller]
     pub fn root_devices(&self) -> usize {

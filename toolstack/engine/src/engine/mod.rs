@@ -245,6 +245,26 @@ impl Engine {
         Ok(stopped)
     }
 
+    /// Ends all containers, as their own stop signals and timeouts say, for the time that the host is down: those that a
+    /// policy keeps running the next daemon starts. Gives those that ran, and what came of it.
+    pub async fn halt(&self) -> Vec<(Container, Result<(), Error>)> {
+        let all: Vec<_> = self.cx.containers().values().cloned().collect();
+        let halts = all.iter().map(|shared| async {
+            let halted = match shared.ask(Command::Halt).await {
+                Ok(true) => {
+                    shared.tell(&self.cx, "stop", &[]);
+                    Ok(())
+                }
+                Ok(false) => return None,
+                Err(error) if error.kind() == ErrorKind::NotFound => return None,
+                Err(error) => Err(error),
+            };
+            Some((shared.record(), halted))
+        });
+        let halted = futures_util::future::join_all(halts).await;
+        halted.into_iter().flatten().collect()
+    }
+
     pub async fn restart(
         &self,
         text: &str,

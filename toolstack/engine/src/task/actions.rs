@@ -99,6 +99,7 @@ impl Task {
             Action::ByHand(by_hand) => self
                 .shared
                 .note(&self.cx, |record| record.state.stopped_by_hand = by_hand),
+            Action::Halted => self.shared.note(&self.cx, |record| record.state.halted = true),
             Action::Erase => return Some(self.erase().await),
             Action::Answer(ticket, answer) => self.answer(ticket, answer),
         }

@@ -172,6 +172,13 @@ impl Machine {
                 self.want_end(actions);
                 return self.end(signal, timeout, actions);
             }
+            (Phase::Idle | Phase::Visiting, Request::Halt { .. }) => done(false),
+            (_, Request::Halt { signal, timeout }) => {
+                self.stops.push(ticket);
+                self.stay_down(actions);
+                actions.push(Action::Halted);
+                return self.end(signal, timeout, actions);
+            }
             (Phase::Restarting, Request::Restart { .. }) => {
                 self.starts.push(ticket);
                 actions.push(Action::StopBackOff);
@@ -259,10 +266,15 @@ impl Machine {
         }
     }
 
-    /// Nobody starts it again but by hand; who asked for a restart is told.
+    /// Somebody wants its end.
     fn want_end(&mut self, actions: &mut Actions) {
-        self.cancelled = true;
         self.mark_by_hand(true, actions);
+        self.stay_down(actions);
+    }
+
+    /// This daemon starts it again only by hand; who asked for a restart is told.
+    fn stay_down(&mut self, actions: &mut Actions) {
+        self.cancelled = true;
         let overtaken = std::mem::take(&mut self.restarts);
         answer_all(overtaken, Answer::Refused(Refusal::Overtaken), actions);
     }

@@ -161,6 +161,7 @@ impl World {
                     self.backing_off = false;
                 }
                 Action::ByHand(by_hand) => self.by_hand = by_hand,
+                Action::Halted => {}
                 Action::Erase => {
                     assert!(
                         !self.guest && !self.booting && !self.erasing && !self.backing_off && !self.removed
@@ -308,6 +309,7 @@ fn requests() -> impl Strategy<Value = Request> {
     prop_oneof![
         3 => Just(Request::Start),
         2 => timeout.clone().prop_map(|timeout| Request::Stop { signal: TERM, timeout }),
+        1 => timeout.clone().prop_map(|timeout| Request::Halt { signal: TERM, timeout }),
         2 => timeout.prop_map(|timeout| Request::Restart { signal: TERM, timeout }),
         1 => (prop_oneof![Just(SIGKILL), Just(TERM), Just(libc::SIGUSR1)], any::<bool>())
             .prop_map(|(signal, ends)| Request::Kill { signal, ends: ends || signal == SIGKILL }),
@@ -382,6 +384,23 @@ fn a_policy_starts_it_again_until_somebody_stops_it() {
     assert!(world.by_hand);
     world.ask(Request::Start);
     assert!(!world.by_hand);
+}
+
+#[test]
+fn a_host_that_halts_ends_it_though_nobody_has_wished_so() {
+    let halt = Request::Halt {
+        signal: TERM,
+        timeout: None,
+    };
+    let mut world = up("always");
+    let halted = world.ask(halt.clone());
+    assert!(world.open.contains(&halted));
+    exit(&mut world, 143);
+    assert_eq!(world.answers[&halted], Answer::Done(true));
+    assert_eq!(world.machine.phase(), Phase::Idle);
+    assert!(!world.by_hand);
+    let halted = world.ask(halt);
+    assert_eq!(world.answers[&halted], Answer::Done(false));
 }
 
 #[test]

@@ -17,6 +17,11 @@ pub enum Request {
         signal: i32,
         timeout: Option<Duration>,
     },
+    /// A stop for the time that the host is down: nobody has wished that it ends.
+    Halt {
+        signal: i32,
+        timeout: Option<Duration>,
+    },
     Restart {
         signal: i32,
         timeout: Option<Duration>,
@@ -121,6 +126,8 @@ pub enum Action {
     StopBackOff,
     /// Records whether it was stopped by hand.
     ByHand(bool),
+    /// Records that it ran until its host was halted.
+    Halted,
     /// Tells what came of it at once, before anything else.
     Erase,
     Answer(Ticket, Answer),

@@ -311,6 +311,7 @@ impl Task {
                 state.oom_killed = false;
                 state.error.clear();
                 state.finished_at = None;
+                state.halted = false;
                 state.restart_count = restarts;
                 let checked = record.config.healthcheck.as_ref().and_then(Check::of);
                 state.health = checked.map(|_| Health::default());

@@ -40,6 +40,10 @@ impl Task {
                 let (signal, timeout) = self.how_to_stop(signal, timeout);
                 Request::Stop { signal, timeout }
             }
+            Command::Halt => {
+                let (signal, timeout) = self.how_to_stop(None, None);
+                Request::Halt { signal, timeout }
+            }
             Command::Restart { signal, timeout } => {
                 let (signal, timeout) = self.how_to_stop(signal, timeout);
                 Request::Restart { signal, timeout }

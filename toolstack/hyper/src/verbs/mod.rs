@@ -12,6 +12,7 @@ pub mod events;
 pub mod exec;
 pub mod export;
 pub mod fip;
+pub mod halt;
 pub mod history;
 pub mod images;
 pub mod import;
