@@ -25,7 +25,7 @@ fn each(dom0: &Dom0<'_>, count: u32, command: impl Fn(u32) -> String) {
 }
 
 fn round(dom0: &Dom0<'_>, count: u32) {
-    let script = "trap 'exit 7' TERM; while :; do sleep 1; done";
+    let script = "trap 'exit 7' TERM; sleep 1000000 & wait";
     each(dom0, count, |n| {
         format!("hyper create --type pv -m 64m --name many-{n} {BUSYBOX} sh -c \"{script}\"")
     });

@@ -20,7 +20,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{SemaphorePermit, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -56,6 +56,18 @@ pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationTok
     result
 }
 
+/// Waits until there is room for one more guest to be built and to boot.
+pub async fn turn<'a>(cx: &'a Context, cancel: &CancellationToken) -> Result<SemaphorePermit<'a>, Error> {
+    tokio::select! {
+        turn = cx.boots.acquire() => turn.map_err(|_| Error::failed("no more guests are started")),
+        () = cancel.cancelled() => Err(interrupted()),
+    }
+}
+
+fn interrupted() -> Error {
+    Error::failed("the start was interrupted")
+}
+
 /// What a container had of its networks is free again.
 pub async fn leave_networks(cx: &Context, shared: &Shared) {
     cx.networks.detach(&shared.id).await;
@@ -82,6 +94,7 @@ async fn boot_attached(
     cancel: &CancellationToken,
     attachment: Attachment,
 ) -> Result<Booted, Error> {
+    let _turn = turn(cx, cancel).await?;
     let uuid = Uuid::new_v4();
     if !attachment.endpoints.is_empty() {
         // Before anything of them is seen: whoever finds this record later takes them back.
@@ -164,7 +177,6 @@ pub async fn started<T>(
     };
     let start = async {
         open_networks(cx, shared, guest.domid()).await?;
-        let _turn = cx.boots.acquire().await;
         guest.unpause().await?;
         tokio::time::timeout(patience, begin).await.map_err(silent)?
     };
@@ -205,7 +217,7 @@ async fn watched<T>(
             Ended::ShutDown => "the guest stopped while starting",
             Ended::Destroyed => "the guest was destroyed while starting",
         })),
-        () = cancel.cancelled() => Err(Error::failed("the start was interrupted")),
+        () = cancel.cancelled() => Err(interrupted()),
     }
 }
 

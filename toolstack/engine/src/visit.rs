@@ -131,6 +131,7 @@ async fn serve(
 }
 
 async fn open(cx: &Arc<Context>, shared: &Arc<Shared>, cancel: &CancellationToken) -> Result<Visit, Error> {
+    let _turn = boot::turn(cx, cancel).await?;
     let mut plan = cx.full_plan(&shared.record(), Uuid::new_v4()).await?;
     plan.memory_mib = MEMORY_MIB;
     plan.vcpus = 1;
