@@ -33,8 +33,7 @@ pub struct Context {
     pub template: PathBuf,
     pub events: Events,
     pub containers: Mutex<BTreeMap<String, Arc<Shared>>>,
-    /// Turns of guests that are built and boot, one for each processor. All at once, each would take longer than it may:
-    /// they wait for each other in the memory map of this process, too, where their pages are while they are built.
+    /// Turns of guests that are built and boot, one for each processor. All at once, each would take longer than it may.
     pub boots: Semaphore,
     /// The daemon stops: guests are left as they are.
     pub closing: CancellationToken,

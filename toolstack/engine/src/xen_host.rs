@@ -9,9 +9,10 @@ use crate::plan::{Plan, PlannedNic};
 use async_trait::async_trait;
 use guest_protocol::ring::SharedMemory;
 use std::io;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 use xen::{
     Disk, Domain, DomainConfig, DomainError, DomainState, Host, Kernel, Link, Nic, Store, StoreChange,
@@ -25,6 +26,9 @@ pub struct XenHost {
     info: HostInfo,
     kernel: Arc<Kernel>,
     shared: SharedDevices,
+    /// Turns of guests that are built, one for each processor of dom0: more would wait for each other all the same, in the
+    /// memory map of this process, which has their pages meanwhile, and everything else here with them.
+    builds: Semaphore,
     /// Counts up whenever some domain has ended.
     released: watch::Receiver<u64>,
 }
@@ -117,6 +121,7 @@ impl XenHost {
             info,
             kernel: Arc::new(kernel),
             shared: SharedDevices::default(),
+            builds: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZero::get)),
             released,
         }))
     }
@@ -169,7 +174,10 @@ impl Hypervisor for Arc<XenHost> {
             disks: self.attach(plan, false).await?,
             nics: plan.nics.iter().map(nic).collect(),
         };
-        let domain = self.host.create(config).await.map_err(failed(""))?;
+        let domain = {
+            let _turn = self.builds.acquire().await;
+            self.host.create(config).await.map_err(failed(""))?
+        };
         let timings = domain.timings;
         tracing::debug!(domid = domain.domid(), build = ?timings.build, store = ?timings.store, "domain built");
         Ok(self.guest(domain))
