@@ -251,12 +251,17 @@ impl Lab {
         self.folder.console()
     }
 
+    /// The last lines of it.
+    pub fn last_words(&self) -> String {
+        tail(&self.console(), 30)
+    }
+
     fn check_alive(&self) -> Result<()> {
         if !self.record.process.alive() {
             bail!(
                 "the lab {:?} has died; the last lines of its console:\n{}",
                 self.name,
-                tail(&self.console(), 30)
+                self.last_words()
             );
         }
         Ok(())

@@ -313,7 +313,9 @@ impl Suite {
             .lab
             .script(REPORT)
             .unwrap_or_else(|error| format!("{error:#}"));
-        Err(format!("{why}\n{report}"))
+        // How Xen or dom0 went down, if they did: the report is of what runs now.
+        let console = self.lab.last_words();
+        Err(format!("{why}\n{report}\n--- console\n{console}"))
     }
 
     /// Whether QEMU's emulation of SVM went wrong since the last test, as `docs/lab.md` tells: Xen reports an HVM guest
