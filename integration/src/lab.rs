@@ -222,6 +222,7 @@ impl Lab {
                 _ if begun.elapsed() > PATIENCE => bail!("dom0 does not come back after {command}"),
                 _ => self.check_alive()?,
             }
+            // Whoever asks while it is down is refused at once, and nothing here tells when it is up.
             std::thread::sleep(Duration::from_secs(1));
         }
     }

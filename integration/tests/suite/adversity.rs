@@ -15,10 +15,6 @@ pub const TESTS: &[Test] = &[
 const TALK: &str = "trap 'exit 3' TERM; pad=$(printf '%02000d' 0); n=0; \
                     while :; do n=$((n+1)); echo line $n $pad; sleep 0.2; done";
 
-fn status(dom0: &Dom0<'_>, name: &str) -> String {
-    dom0.inspect(name, "{{.State.Status}} {{.State.ExitCode}}")
-}
-
 /// Has the daemon keep its state on a file system of its own meanwhile.
 fn on_small_disk(dom0: &Dom0<'_>, run: impl FnOnce()) {
     dom0.sh(
@@ -68,12 +64,12 @@ fn without_room(dom0: &Dom0<'_>) {
     dom0.sh("until journalctl -u hyperd -o cat | grep -q 'log cannot be written'; do sleep 0.2; done")
         .ok();
     dom0.hyper(&["stop", "-t", "60", "talks"]).ok();
-    assert_eq!(status(dom0, "talks"), "exited 3");
+    assert_eq!(dom0.status("talks"), "exited 3");
 
     free();
     // A fact that waited to be written is not lost with the daemon.
     dom0.sh("systemctl restart hyperd").ok();
-    assert_eq!(status(dom0, "talks"), "exited 3");
+    assert_eq!(dom0.status("talks"), "exited 3");
     dom0.hyper(&["run", "--rm", BUSYBOX, "echo", "room"])
         .ok()
         .stdout("room\n");
@@ -125,11 +121,11 @@ fn records_read_only(dom0: &Dom0<'_>) {
     dom0.sh("ls /var/lib/hyper/containers | wc -l").ok().stdout("2\n");
     dom0.exec("stays", &["echo", "on"]).ok().stdout("on\n");
     dom0.hyper(&["stop", "-t", "60", "ends"]).ok();
-    assert_eq!(status(dom0, "ends"), "exited 3");
+    assert_eq!(dom0.status("ends"), "exited 3");
     thaw();
     dom0.hyper(&["run", "--rm", BUSYBOX, "true"]).ok();
     dom0.sh("systemctl restart hyperd").ok();
-    assert_eq!(status(dom0, "ends"), "exited 3");
+    assert_eq!(dom0.status("ends"), "exited 3");
 
     freeze();
     dom0.sh("systemctl restart hyperd").code(1);
@@ -162,7 +158,7 @@ fn hung_guests(dom0: &Dom0<'_>) {
     waiting.finish().ok().stdout("137\n");
     assert_ne!(asking.finish().code, 0);
     for name in ["stopped", "deaf"] {
-        assert_eq!(status(dom0, name), "exited 137");
+        assert_eq!(dom0.status(name), "exited 137");
     }
     let error = "[ \"$(hyper inspect -f '{{.State.Error}}' noticed)\"";
     dom0.sh(&format!(
@@ -200,7 +196,7 @@ fn destroyed_in_flight(dom0: &Dom0<'_>) {
     follower.finish().ok();
     waiting.finish().ok().stdout("137\n");
     stopping.finish().ok();
-    assert_eq!(status(dom0, "box"), "exited 137");
+    assert_eq!(dom0.status("box"), "exited 137");
     dom0.hyper(&["start", "box"]).ok();
     dom0.exec("box", &["echo", "again"]).ok().stdout("again\n");
     dom0.remove("box");
@@ -220,6 +216,6 @@ fn xenstore_stands_still(dom0: &Dom0<'_>) {
     still.finish().ok();
     run.finish().code(5).stdout("out\n");
     stopping.finish().ok();
-    assert_eq!(status(dom0, "stays"), "exited 137");
+    assert_eq!(dom0.status("stays"), "exited 137");
     dom0.hyper(&["rm", "late", "stays"]).ok();
 }

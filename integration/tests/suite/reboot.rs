@@ -53,20 +53,14 @@ fn of_the_host(dom0: &Dom0<'_>) {
 
         dom0.reboot("systemctl reboot");
         comes_back(dom0);
-        assert_eq!(
-            dom0.inspect("once", "{{.State.Status}} {{.State.ExitCode}}"),
-            "exited 5"
-        );
+        assert_eq!(dom0.status("once"), "exited 5");
         dom0.exec("web", &["cat", "/bye"]).ok().stdout("bye\n");
 
         // Nobody is told this time.
         dom0.hyper(&["start", "once"]).ok();
         dom0.reboot("echo b > /proc/sysrq-trigger");
         comes_back(dom0);
-        assert_eq!(
-            dom0.inspect("once", "{{.State.Status}} {{.State.ExitCode}}"),
-            "exited 137"
-        );
+        assert_eq!(dom0.status("once"), "exited 137");
         dom0.exec("web", &["cat", "/bye"]).ok().stdout("bye\n");
 
         dom0.hyper(&["rm", "-f", "web", "once", "fails", "stopped"]).ok();
@@ -86,10 +80,7 @@ fn comes_back(dom0: &Dom0<'_>) {
         ))
         .ok();
     }
-    assert_eq!(
-        dom0.inspect("stopped", "{{.State.Status}} {{.State.ExitCode}}"),
-        "exited 6"
-    );
+    assert_eq!(dom0.status("stopped"), "exited 6");
     assert_eq!(
         dom0.inspect("web", "{{.NetworkSettings.Networks.kept.IPAddress}}"),
         ADDRESS

@@ -72,6 +72,12 @@ impl<'a> Dom0<'a> {
             .ok();
     }
 
+    /// How a container stands, and how its last run ended: `exited 3`.
+    #[track_caller]
+    pub fn status(&self, name: &str) -> String {
+        self.inspect(name, "{{.State.Status}} {{.State.ExitCode}}")
+    }
+
     /// Has the host start anew.
     #[track_caller]
     pub fn reboot(&self, command: &str) {

@@ -238,7 +238,12 @@ impl Engine {
         timeout: Option<Option<Duration>>,
     ) -> Result<bool, Error> {
         let shared = self.shared(text)?;
-        let stopped = self.ask(&shared, Command::Stop { signal, timeout }).await?;
+        self.end(&shared, Command::Stop { signal, timeout }).await
+    }
+
+    /// Asks for the end of a run, and tells of it.
+    async fn end(&self, shared: &Shared, command: Command) -> Result<bool, Error> {
+        let stopped = self.ask(shared, command).await?;
         if stopped {
             shared.tell(&self.cx, "stop", &[]);
         }
@@ -250,11 +255,8 @@ impl Engine {
     pub async fn halt(&self) -> Vec<(Container, Result<(), Error>)> {
         let all: Vec<_> = self.cx.containers().values().cloned().collect();
         let halts = all.iter().map(|shared| async {
-            let halted = match shared.ask(Command::Halt).await {
-                Ok(true) => {
-                    shared.tell(&self.cx, "stop", &[]);
-                    Ok(())
-                }
+            let halted = match self.end(shared, Command::Halt).await {
+                Ok(true) => Ok(()),
                 Ok(false) => return None,
                 Err(error) if error.kind() == ErrorKind::NotFound => return None,
                 Err(error) => Err(error),
