@@ -6,12 +6,18 @@ use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
-use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
-use rtnetlink::{Handle, LinkBridge, LinkUnspec};
-use std::net::IpAddr;
+use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use rtnetlink::{Handle, LinkBridge, LinkUnspec, RouteMessageBuilder};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Begins the alias of each bridge that is ours; the network's id follows.
 const ALIAS: &str = "hyper network ";
+
+/// Of routes to the host's own addresses (RT_TABLE_LOCAL in linux/rtnetlink.h).
+const LOCAL_TABLE: u32 = 255;
+
+/// Of routes in IPv6 that do not say one; the higher the later.
+const LAST_PRIORITY: u32 = 1024;
 
 /// A network's bridge as it is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +103,26 @@ impl Links {
         }
         let set = self.handle.link().set(wanted.build()).execute().await;
         set.map_err(failed("set up the bridge", name))?;
-        self.set_addresses(index, bridge).await
+        self.set_addresses(index, bridge).await?;
+        if bridge.addresses.iter().any(|net| net.addr().is_ipv6()) {
+            self.route_loopback(index, name).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the bridge bring in answers to ::1, which the host gets when it asks there for a port that a guest publishes:
+    /// Linux believes in packets for that address only on interfaces with a route to it. Those that come with it as their
+    /// destination it drops before.
+    async fn route_loopback(&self, index: u32, name: &str) -> Result<(), NetworkError> {
+        let route = RouteMessageBuilder::<Ipv6Addr>::new()
+            .destination_prefix(Ipv6Addr::LOCALHOST, 128)
+            .output_interface(index)
+            .table_id(LOCAL_TABLE)
+            .kind(RouteType::Local)
+            // One for each bridge, all behind the kernel's own.
+            .priority(LAST_PRIORITY.saturating_add(index));
+        let added = self.handle.route().add(route.build()).replace().execute().await;
+        added.map_err(failed("set up the bridge", name))
     }
 
     async fn set_addresses(&self, index: u32, bridge: &Bridge) -> Result<(), NetworkError> {

@@ -1,8 +1,12 @@
 //! Rules and addresses in the kernel, with packets through them: each test runs itself again in network namespaces of its
 //! own, where it is root.
 
-use network::{Firewall, Floating, Links, NetworkRules, announce};
-use std::io::{BufRead, BufReader};
+use network::{Bridge, Firewall, Floating, Links, NetworkRules, Protocol, Published, announce};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -160,5 +164,77 @@ fn floating_addresses_lead_both_ways() {
         firewall.change_floating(Vec::new()).unwrap();
         sh(&format!("! {}", pings("guest", "192.0.2.2")));
         Firewall::remove_all().unwrap();
+    });
+}
+
+fn listener_in(namespace: &str, port: u16) -> TcpListener {
+    let namespace = File::open(format!("/run/netns/{namespace}")).unwrap();
+    // The thread stays there.
+    let bound = std::thread::spawn(move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap()
+    });
+    bound.join().unwrap()
+}
+
+/// The host asks at ::1 for ports of guests on different bridges.
+#[test]
+fn the_loopback_leads_to_published_ports() {
+    in_namespaces("the_loopback_leads_to_published_ports", || {
+        sh("mount -t tmpfs none /run && ip link set lo up
+            [ ! -e /proc/sys/net/bridge ] || echo 0 > /proc/sys/net/bridge/bridge-nf-call-ip6tables");
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let mut firewall = Firewall::new(true);
+        for (number, bridge) in [(1_u16, "hyper0"), (2, "hyper-two")] {
+            let net = |host: u16| format!("fd0{number}::{host}/64").parse().unwrap();
+            let bridge = Bridge {
+                name: bridge.to_owned(),
+                id: "two".to_owned(),
+                addresses: vec![net(1)],
+                mtu: None,
+            };
+            runtime.block_on(async {
+                let links = Links::open().unwrap();
+                links.make_bridge(&bridge).await.unwrap();
+                // As the next daemon does.
+                links.make_bridge(&bridge).await.unwrap();
+            });
+            firewall.set_network(NetworkRules {
+                bridge: bridge.name.clone(),
+                subnets: vec![net(0)],
+                hosts: vec![net(1).addr()],
+                internal: false,
+                masquerade: true,
+            });
+            let published = Published {
+                protocol: Protocol::Tcp,
+                host: (Ipv6Addr::UNSPECIFIED, 8080 + number).into(),
+                guest: (net(2).addr(), 80).into(),
+            };
+            firewall.set_guest(Vec::new(), &[published]);
+            sh(&format!(
+                "ip netns add guest{number}
+                ip link add vif{number}.0 type veth peer name eth0 netns guest{number}
+                ip link set vif{number}.0 master {} up
+                ip -n guest{number} addr add fd0{number}::2/64 dev eth0 nodad
+                ip -n guest{number} link set eth0 up
+                ip -n guest{number} -6 route add default via fd0{number}::1",
+                bridge.name
+            ));
+        }
+        firewall.write().unwrap();
+        for number in [1_u16, 2] {
+            let server = listener_in(&format!("guest{number}"), 80);
+            let said = std::thread::spawn(move || server.accept().unwrap().0.write_all(&[number as u8]));
+            let at = SocketAddr::from((Ipv6Addr::LOCALHOST, 8080 + number));
+            let mut stream = TcpStream::connect_timeout(&at, Duration::from_secs(5)).unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).unwrap();
+            assert_eq!(heard, [number as u8]);
+            said.join().unwrap().unwrap();
+        }
+        // What is the host's own stays so.
+        let own = TcpListener::bind("[::1]:0").unwrap();
+        TcpStream::connect_timeout(&own.local_addr().unwrap(), Duration::from_secs(5)).unwrap();
     });
 }

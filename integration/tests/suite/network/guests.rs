@@ -112,6 +112,18 @@ pub fn plugged(dom0: &Dom0<'_>) {
     dom0.exec("app", &["nc", "-w", "20", "db", "80"])
         .ok()
         .stdout("from-db\n");
+    // What goes over an interface counts as that one's, whichever others come and go.
+    dom0.hyper(&["network", "connect", "bridge", "app"]).ok();
+    dom0.hyper(&["network", "disconnect", "back", "app"]).ok();
+    let interfaces = dom0.exec("app", &["ls", "/sys/class/net"]).ok().lines();
+    let counted = "curl -s --unix-socket /run/hyper/hyperd.sock 'http://hyper/containers/app/stats?one-shot=1&stream=0' | \
+        python3 -c 'import json, sys; print(*json.load(sys.stdin)[\"networks\"], sep=\"\\n\")'";
+    let mut counted = dom0.sh(counted).ok().lines();
+    counted.push("lo".to_owned());
+    assert_eq!(
+        (counted.as_slice(), interfaces[0].as_str()),
+        (interfaces.as_slice(), "eth1")
+    );
     dom0.hyper(&["rm", "-f", "app", "db"]).ok();
     dom0.hyper(&["network", "prune", "-f"]).ok().out_has("back");
 }
@@ -139,6 +151,7 @@ pub fn six(dom0: &Dom0<'_>) {
         .sh(&fetch(&format!("{HOST6} 8080")))
         .ok()
         .stdout("from-web\n");
+    dom0.sh(&fetch("::1 8080")).ok().stdout("from-web\n");
     dom0.hyper(&["rm", "-f", "web", "ask"]).ok();
     dom0.hyper(&["network", "rm", "six"]).ok();
 }

@@ -6,7 +6,7 @@ use crate::nft::{
     Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
 };
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Ours, and those of them that are closed.
 pub const BRIDGES: Set<'_> = Set {
@@ -109,7 +109,8 @@ const DESTINATION_NAT: i32 = -100;
 const FILTER: i32 = 0;
 const SOURCE_NAT: i32 = 100;
 
-const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(127, 0, 0, 0));
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0));
+const LOOPBACK6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
 pub fn chains<'a>(
     batch: &mut Batch,
@@ -129,7 +130,8 @@ pub fn chains<'a>(
     batch.chain(table, "leaving", hook("nat", LEAVING, SOURCE_NAT));
     let mut rule = |chain: &str, rule: Rule| batch.rule(table, chain, &rule);
 
-    // Bridges route to 127.0.0.0/8, so that the host reaches published ports there; nobody else is to.
+    // Bridges route to 127.0.0.0/8, so that the host reaches published ports there; nobody else is to. Packets for ::1
+    // the kernel drops by itself.
     let to_loopback = Rule::new().input_in(BRIDGES.name).family(NFPROTO_IPV4);
     rule(
         "guard",
@@ -158,11 +160,16 @@ pub fn chains<'a>(
     forwarding(&mut rule, closed);
 
     // What the host itself sends to a guest from its loopback gets an address that the guest can answer.
-    let from_loopback = Rule::new().output_in(BRIDGES.name).family(NFPROTO_IPV4);
-    rule(
-        "leaving",
-        from_loopback.starts_with(IP4_SOURCE, LOOPBACK, 8).masquerade(),
-    );
+    for (family, source, loopback, prefix_len) in [
+        (NFPROTO_IPV4, IP4_SOURCE, LOOPBACK, 8),
+        (NFPROTO_IPV6, IP6_SOURCE, LOOPBACK6, 128),
+    ] {
+        let from_host = Rule::new().output_in(BRIDGES.name).family(family);
+        rule(
+            "leaving",
+            from_host.starts_with(source, loopback, prefix_len).masquerade(),
+        );
+    }
     for outwards in floating::outwards() {
         rule("leaving", outwards);
     }
