@@ -6,6 +6,7 @@ pub const TESTS: &[Test] = &[
     pv("service::restarts_under_load", restarts_under_load),
     pv("service::watchdog", watchdog),
     once("service::sandbox", sandbox),
+    once("service::metrics", metrics),
     once("service::doctor", doctor),
 ];
 
@@ -85,6 +86,25 @@ fn sandbox(dom0: &Dom0<'_>) {
     dom0.sh("systemd-analyze verify /usr/lib/systemd/system/hyperd.service /usr/lib/systemd/system/hyperd.socket 2>&1 | grep -i hyperd; true")
         .ok()
         .stdout("");
+}
+
+/// By TCP there are metrics, and nothing else of the daemon.
+fn metrics(dom0: &Dom0<'_>) {
+    dom0.with_config("metrics-addr = \"127.0.0.1:9323\"", || {
+        dom0.sh("curl -sf -D - http://127.0.0.1:9323/metrics")
+            .ok()
+            .out_has("text/plain; version=0.0.4")
+            .out_has("\n# TYPE engine_daemon_container_states_containers gauge\n")
+            .out_has("\nengine_daemon_engine_info{version=\"");
+        for path in ["/containers/json", "/v1.51/info", "/"] {
+            dom0.sh(&format!(
+                "curl -s -o /dev/null -w '%{{http_code}}' http://127.0.0.1:9323{path}"
+            ))
+            .ok()
+            .stdout("404");
+        }
+    });
+    dom0.sh("curl -s http://127.0.0.1:9323/metrics").code(7);
 }
 
 fn doctor(dom0: &Dom0<'_>) {

@@ -68,6 +68,21 @@ fn top_and_stats(dom0: &Dom0<'_>) {
     );
     assert_eq!((&stats["Name"], &stats["PIDs"]), (&"busy".into(), &"2".into()));
     assert!(!stats["BlockIO"].as_str().unwrap().starts_with("0B /"), "{stats}");
+    let metrics = dom0
+        .sh("curl -sf --unix-socket /run/hyper/hyperd.sock http://hyper/metrics")
+        .ok()
+        .lines();
+    let metric = |name: &str| -> f64 {
+        let of_busy = metrics
+            .iter()
+            .find(|line| line.starts_with(&format!("{name}{{")) && line.contains(",name=\"busy\","));
+        let of_busy = of_busy.unwrap_or_else(|| panic!("no {name} in {metrics:#?}"));
+        of_busy.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    assert!(metric("container_cpu_usage_seconds_total") > 1.0);
+    assert!(metric("container_network_receive_packets_total") > 0.0);
+    assert_eq!(metric("container_processes"), 2.0);
+    assert_eq!(metric("container_spec_memory_limit_bytes"), f64::from(128 << 20));
     docker(dom0, "stats --no-stream --format '{{.Name}} {{.PIDs}}'")
         .ok()
         .stdout("busy 2\n");

@@ -5,6 +5,7 @@ use crate::plan::{Plan, PlannedNic};
 use async_trait::async_trait;
 use guest_protocol::ring::SharedMemory;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::str::FromStr;
@@ -69,7 +70,8 @@ pub struct GuestUsage {
     pub vcpus: u32,
     pub memory_bytes: u64,
     pub disks: DiskUsage,
-    pub nics: Vec<NicUsage>,
+    /// By the number of the interface: `eth` and that is its name in the guest.
+    pub nics: BTreeMap<u32, NicUsage>,
 }
 
 /// How a guest ended without being asked to.

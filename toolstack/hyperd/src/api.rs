@@ -6,7 +6,7 @@ use crate::containers::{
 use crate::error::{Answer, ApiError};
 use crate::query::Query;
 use crate::router::{self, ContainerRoute, FloatingRoute, GroupRoute, ImageRoute, NetworkRoute, Route};
-use crate::{events, extension, images, networks, request, system};
+use crate::{events, extension, images, metrics, networks, request, system};
 use axum::body::Body;
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use engine::Engine;
@@ -76,6 +76,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Answer {
         Route::Auth => images::login::login(call).await,
         Route::DiskUsage => system::disk_usage(&call),
         Route::Events => events::stream(&call),
+        Route::Metrics => metrics::metrics(&call).await,
         Route::ContainerCreate => create::create(call).await,
         Route::ContainerList => list::list(&call),
         Route::ContainerPrune => prune::prune(&call).await,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,6 +49,9 @@ pub struct Config {
     pub stop_timeout: Duration,
     #[serde(deserialize_with = "duration")]
     pub boot_timeout: Duration,
+    /// Where metrics are served by TCP too, if anywhere.
+    #[serde(deserialize_with = "listen_address")]
+    pub metrics_addr: Option<SocketAddr>,
     pub log_level: LogLevel,
 }
 
@@ -74,6 +78,7 @@ impl Default for Config {
             log: default_log(),
             stop_timeout: Duration::from_secs(10),
             boot_timeout: Duration::from_secs(60),
+            metrics_addr: None,
             log_level: LogLevel::Info,
         }
     }
@@ -195,6 +200,19 @@ fn address_ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Addr
     let texts = Vec::<String>::deserialize(deserializer)?;
     let ranges = texts.iter().map(|text| text.parse().map_err(de::Error::custom));
     ranges.collect()
+}
+
+/// Nowhere when empty.
+fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| {
+        de::Error::custom(format!(
+            "{text:?} is no address to listen at: write one with its port, as \"127.0.0.1:9323\" or \"[::1]:9323\""
+        ))
+    })
 }
 
 fn parse_size(text: &str) -> Option<Size> {
@@ -401,6 +419,10 @@ mod tests {
                 "line 1: invalid range of addresses: \"a-b\"",
             ),
             ("stop-timeout = \"10\"", "\"10\" is not a duration"),
+            (
+                "metrics-addr = \"localhost\"",
+                "line 1: \"localhost\" is no address to listen at",
+            ),
             ("guest-type = \"hvm\"", "unknown variant `hvm`"),
             ("registries.a.mirors = []", "line 1: unknown field `mirors`"),
             (

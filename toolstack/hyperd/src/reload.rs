@@ -65,8 +65,13 @@ fn waiting(running: &Config, new: &Config) -> Vec<&'static str> {
         ("memory", running.memory != new.memory),
         ("disk", running.disk != new.disk),
         ("root-device", running.root_device != new.root_device),
+        ("address-pools", running.address_pools != new.address_pools),
+        ("bridge-ipv6", running.bridge_ipv6 != new.bridge_ipv6),
+        ("uplink", running.uplink != new.uplink),
+        ("floating-ips", running.floating_ips != new.floating_ips),
         ("stop-timeout", running.stop_timeout != new.stop_timeout),
         ("boot-timeout", running.boot_timeout != new.boot_timeout),
+        ("metrics-addr", running.metrics_addr != new.metrics_addr),
         ("log-level", running.log_level != new.log_level),
     ]
     .into_iter()
@@ -83,10 +88,11 @@ mod tests {
         let running = Config::default();
         let new = Config {
             group: "other".to_owned(),
+            uplink: "eth0".to_owned(),
             insecure_registries: vec!["a:5000".to_owned()],
             ..Config::default()
         };
-        assert_eq!(waiting(&running, &new), ["group"]);
+        assert_eq!(waiting(&running, &new), ["group", "uplink"]);
         assert_eq!(json_list(vec!["a\"b".to_owned()]), r#"["a\"b"]"#);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::api::{self, App};
 use crate::config::Config;
+use crate::metrics::Served;
 use crate::reload::{Reader, reload};
 use crate::{listener, service, system};
 use anyhow::Context;
@@ -42,6 +43,10 @@ pub async fn run(config: Config, read: Reader) -> anyhow::Result<()> {
     // One for the socket, one for the state: two daemons may share neither.
     let _socket_lock = listener::lock(&listener::lock_path(&config.socket))?;
     let _state_lock = listener::lock(&config.state_dir.join("hyperd.lock"))?;
+    let metrics = match config.metrics_addr {
+        Some(address) => Some(Served::bind(address).await?),
+        None => None,
+    };
 
     let engine = tokio::select! {
         engine = Engine::open(config.engine()) => engine.context("cannot start")?,
@@ -73,7 +78,14 @@ pub async fn run(config: Config, read: Reader) -> anyhow::Result<()> {
             service::ready();
         }
     };
+    let metrics = async {
+        match metrics {
+            Some(metrics) => metrics.run(Arc::clone(&app)).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
+        () = metrics => {}
         () = accept(socket, &app, &connections) => {}
         () = reloads => {}
         _ = terminate.recv() => {}

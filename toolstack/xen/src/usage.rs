@@ -2,8 +2,9 @@
 
 use crate::calls::CallError;
 use crate::{DomId, Host};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ pub struct DomainUsage {
     pub vcpus: u32,
     pub memory_bytes: u64,
     pub disks: DiskUsage,
-    /// In the order of its interfaces.
-    pub nics: Vec<NicUsage>,
+    /// By the number of the interface.
+    pub nics: BTreeMap<u32, NicUsage>,
 }
 
 /// Of all its disks together.
@@ -71,24 +72,21 @@ fn count(statistics: &Path, name: &str) -> u64 {
     text.trim().parse().unwrap_or(0)
 }
 
-fn devices(folder: &Path, prefix: &str) -> Vec<std::path::PathBuf> {
+/// What follows `prefix` in the devices' names, and where each counts.
+fn devices(folder: &Path, prefix: &str) -> Vec<(String, PathBuf)> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut devices: Vec<_> = entries
-        .filter(|entry| {
-            entry
-                .file_name()
-                .to_str()
-                .is_some_and(|name| name.starts_with(prefix))
+    entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let rest = name.strip_prefix(prefix)?.to_owned();
+            Some((rest, entry.path().join("statistics")))
         })
-        .map(|entry| entry.path().join("statistics"))
-        .collect();
-    devices.sort();
-    devices
+        .collect()
 }
 
 fn disks(folder: &Path, domid: DomId) -> DiskUsage {
     let mut usage = DiskUsage::default();
-    for statistics in devices(folder, &format!("vbd-{domid}-")) {
+    for (_, statistics) in devices(folder, &format!("vbd-{domid}-")) {
         usage.reads += count(&statistics, "rd_req");
         usage.read_bytes += count(&statistics, "rd_sect") * SECTOR_BYTES;
         usage.writes += count(&statistics, "wr_req");
@@ -97,7 +95,7 @@ fn disks(folder: &Path, domid: DomId) -> DiskUsage {
     usage
 }
 
-fn nics(folder: &Path, domid: DomId) -> Vec<NicUsage> {
+fn nics(folder: &Path, domid: DomId) -> BTreeMap<u32, NicUsage> {
     let nic = |statistics: &Path| NicUsage {
         received_bytes: count(statistics, "tx_bytes"),
         received_packets: count(statistics, "tx_packets"),
@@ -110,7 +108,7 @@ fn nics(folder: &Path, domid: DomId) -> Vec<NicUsage> {
     };
     devices(folder, &format!("vif{domid}."))
         .iter()
-        .map(|statistics| nic(statistics))
+        .filter_map(|(index, statistics)| Some((index.parse().ok()?, nic(statistics))))
         .collect()
 }
 
@@ -131,13 +129,15 @@ mod tests {
         put("vbd-7-51728", "wr_req", "9\n");
         put("vbd-77-51712", "rd_sect", "100\n");
         put("vif7.0", "tx_bytes", "11\n");
-        put("vif7.1", "rx_bytes", "12\n");
+        put("vif7.10", "rx_bytes", "12\n");
+        put("vif7.2", "rx_bytes", "13\n");
+        put("vif77.1", "rx_bytes", "14\n");
         let disks = disks(folder.path(), 7);
         assert_eq!((disks.read_bytes, disks.writes), (5 * 512, 9));
         let nics = nics(folder.path(), 7);
-        assert_eq!(
-            (nics[0].received_bytes, nics[1].sent_bytes, nics.len()),
-            (11, 12, 2)
-        );
+        let counted = nics
+            .iter()
+            .map(|(index, nic)| (*index, nic.received_bytes, nic.sent_bytes));
+        assert_eq!(counted.collect::<Vec<_>>(), [(0, 11, 0), (2, 0, 13), (10, 0, 12)]);
     }
 }

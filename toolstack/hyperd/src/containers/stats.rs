@@ -162,7 +162,7 @@ fn blkio_json(host: Option<&GuestUsage>) -> Value {
 }
 
 fn networks_json(host: &GuestUsage) -> Value {
-    let nics = host.nics.iter().enumerate().map(|(index, nic)| {
+    let nics = host.nics.iter().map(|(index, nic)| {
         let counts = json!({
             "rx_bytes": nic.received_bytes, "rx_packets": nic.received_packets,
             "rx_errors": nic.received_errors, "rx_dropped": nic.received_dropped,
@@ -179,6 +179,7 @@ mod tests {
     use super::*;
     use chrono::DateTime;
     use engine::{Config, DiskUsage, NicUsage, State};
+    use std::collections::BTreeMap;
 
     fn container() -> Container {
         Container {
@@ -203,10 +204,13 @@ mod tests {
                         read_bytes: 7,
                         ..DiskUsage::default()
                     },
-                    nics: vec![NicUsage {
-                        received_bytes: 5,
-                        ..NicUsage::default()
-                    }],
+                    nics: BTreeMap::from([(
+                        2,
+                        NicUsage {
+                            received_bytes: 5,
+                            ..NicUsage::default()
+                        },
+                    )]),
                 }),
                 guest: Some(ContainerUsage {
                     memory_bytes: u64::MAX,
@@ -233,7 +237,7 @@ mod tests {
         assert_eq!(number("/memory_stats/usage"), 64 << 20, "a guest may boast");
         assert_eq!(number("/memory_stats/stats/inactive_file"), 10);
         assert_eq!(number("/blkio_stats/io_service_bytes_recursive/0/value"), 7);
-        assert_eq!(number("/networks/eth0/rx_bytes"), 5);
+        assert_eq!(number("/networks/eth2/rx_bytes"), 5);
         assert_eq!(number("/pids_stats/current"), 3);
     }
 

@@ -1,0 +1,495 @@
+//! `/metrics`: what the containers use and how many there are, in Prometheus's text format. Containers' numbers have
+//! cAdvisor's names and the daemon's have dockerd's, so that dashboards made for those work.
+
+use crate::api::{App, Call};
+use crate::error::{Answer, ApiError};
+use crate::request;
+use crate::system::VERSION;
+use anyhow::Context;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Response, StatusCode};
+use axum::routing::get;
+use engine::{Container, Engine, GuestUsage, HostSummary, NicUsage, Sample};
+use futures_util::{StreamExt, stream};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, prometheus_text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// Guests that are asked at the same time; one that hangs keeps its place for seconds.
+const MAX_ASKED: usize = 128;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// A container that runs, and what it uses.
+#[derive(Debug)]
+struct Measured {
+    container: Container,
+    sample: Sample,
+}
+
+impl Measured {
+    fn labels(&self) -> Labels {
+        vec![
+            ("id", self.container.id.clone()),
+            ("name", self.container.name.clone()),
+            ("image", self.container.config.image.clone()),
+        ]
+    }
+
+    /// Of each of its interfaces.
+    fn nics(&self) -> impl Iterator<Item = (Labels, &NicUsage)> {
+        let nics = self.sample.host.iter().flat_map(|host| &host.nics);
+        nics.map(|(index, nic)| {
+            let mut labels = self.labels();
+            labels.push(("interface", format!("eth{index}")));
+            (labels, nic)
+        })
+    }
+}
+
+/// Of one moment.
+#[derive(Debug)]
+struct Snapshot {
+    summary: HostSummary,
+    containers: Vec<Measured>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Value {
+    Whole(u64),
+    Seconds(f64),
+}
+
+/// One family of numbers. A counter's name gets `_total` behind it where it is written.
+struct Family<T> {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    /// `None`: not known of this one.
+    value: fn(&T) -> Option<Value>,
+}
+
+const fn counter<T>(name: &'static str, help: &'static str, value: fn(&T) -> Option<Value>) -> Family<T> {
+    Family {
+        name,
+        help,
+        kind: MetricType::Counter,
+        value,
+    }
+}
+
+const fn gauge<T>(name: &'static str, help: &'static str, value: fn(&T) -> Option<Value>) -> Family<T> {
+    Family {
+        name,
+        help,
+        kind: MetricType::Gauge,
+        value,
+    }
+}
+
+fn host(measured: &Measured, of: fn(&GuestUsage) -> u64) -> Option<Value> {
+    measured.sample.host.as_ref().map(of).map(Value::Whole)
+}
+
+/// What a guest tells of its memory is bounded by what the container may have.
+fn memory(measured: &Measured, of: fn(&engine::ContainerUsage) -> u64) -> Option<Value> {
+    let limit = measured.sample.memory_limit_bytes;
+    measured
+        .sample
+        .guest
+        .as_ref()
+        .map(|guest| Value::Whole(of(guest).min(limit)))
+}
+
+#[allow(clippy::cast_precision_loss)]
+fn micros(micros: u64) -> Value {
+    Value::Seconds(micros as f64 / 1e6)
+}
+
+const OF_CONTAINERS: &[Family<Measured>] = &[
+    gauge(
+        "container_start_time_seconds",
+        "When the container was started, in seconds since 1970",
+        |of| {
+            let started = of.container.state.started_at?.timestamp_millis();
+            Some(micros(u64::try_from(started).ok()?.saturating_mul(1000)))
+        },
+    ),
+    counter(
+        "container_cpu_usage_seconds",
+        "Time of the guest's virtual processors, as Xen counts it",
+        |of| Some(Value::Seconds(of.sample.host.as_ref()?.cpu.as_secs_f64())),
+    ),
+    counter(
+        "container_cpu_user_seconds",
+        "Time of the container's processes, as the guest counts it",
+        |of| of.sample.guest.map(|guest| micros(guest.user_cpu_us)),
+    ),
+    counter(
+        "container_cpu_system_seconds",
+        "Time that the guest's kernel worked for the container's processes, as it counts it",
+        |of| of.sample.guest.map(|guest| micros(guest.system_cpu_us)),
+    ),
+    gauge(
+        "container_spec_memory_limit_bytes",
+        "Memory that the container may use",
+        |of| Some(Value::Whole(of.sample.memory_limit_bytes)),
+    ),
+    gauge(
+        "container_guest_memory_bytes",
+        "Memory of the host that the guest has",
+        |of| host(of, |host| host.memory_bytes),
+    ),
+    gauge(
+        "container_memory_usage_bytes",
+        "Memory that the container uses, caches of files among it",
+        |of| memory(of, |guest| guest.memory_bytes),
+    ),
+    gauge(
+        "container_memory_working_set_bytes",
+        "Memory that the container uses, without what can be had back at once",
+        |of| {
+            memory(of, |guest| {
+                guest.memory_bytes.saturating_sub(guest.inactive_file_bytes)
+            })
+        },
+    ),
+    gauge(
+        "container_memory_rss",
+        "Memory of the container's processes that no file is behind, in bytes",
+        |of| memory(of, |guest| guest.anonymous_bytes),
+    ),
+    gauge(
+        "container_memory_cache",
+        "Memory that caches files, in bytes",
+        |of| memory(of, |guest| guest.file_bytes),
+    ),
+    gauge("container_processes", "Processes in the container", |of| {
+        of.sample.guest.map(|guest| Value::Whole(guest.processes))
+    }),
+    counter("container_fs_reads", "Reads of the guest's disks", |of| {
+        host(of, |host| host.disks.reads)
+    }),
+    counter(
+        "container_fs_reads_bytes",
+        "Bytes read of the guest's disks",
+        |of| host(of, |host| host.disks.read_bytes),
+    ),
+    counter("container_fs_writes", "Writes to the guest's disks", |of| {
+        host(of, |host| host.disks.writes)
+    }),
+    counter(
+        "container_fs_writes_bytes",
+        "Bytes written to the guest's disks",
+        |of| host(of, |host| host.disks.written_bytes),
+    ),
+];
+
+const OF_NICS: &[Family<NicUsage>] = &[
+    counter(
+        "container_network_receive_bytes",
+        "Bytes that the guest received",
+        |nic| Some(Value::Whole(nic.received_bytes)),
+    ),
+    counter(
+        "container_network_receive_packets",
+        "Packets that the guest received",
+        |nic| Some(Value::Whole(nic.received_packets)),
+    ),
+    counter(
+        "container_network_receive_errors",
+        "Errors while the guest received",
+        |nic| Some(Value::Whole(nic.received_errors)),
+    ),
+    counter(
+        "container_network_receive_packets_dropped",
+        "Packets for the guest that were dropped",
+        |nic| Some(Value::Whole(nic.received_dropped)),
+    ),
+    counter(
+        "container_network_transmit_bytes",
+        "Bytes that the guest sent",
+        |nic| Some(Value::Whole(nic.sent_bytes)),
+    ),
+    counter(
+        "container_network_transmit_packets",
+        "Packets that the guest sent",
+        |nic| Some(Value::Whole(nic.sent_packets)),
+    ),
+    counter(
+        "container_network_transmit_errors",
+        "Errors while the guest sent",
+        |nic| Some(Value::Whole(nic.sent_errors)),
+    ),
+    counter(
+        "container_network_transmit_packets_dropped",
+        "Packets of the guest that were dropped",
+        |nic| Some(Value::Whole(nic.sent_dropped)),
+    ),
+];
+
+/// Without labels.
+const OF_DAEMON: &[Family<HostSummary>] = &[
+    gauge(
+        "engine_daemon_engine_cpus_cpus",
+        "Processors of the host",
+        |summary| Some(Value::Whole(summary.host.cpus.into())),
+    ),
+    gauge(
+        "engine_daemon_engine_memory_bytes",
+        "Memory of the host",
+        |summary| Some(Value::Whole(summary.memory.total_bytes)),
+    ),
+    gauge(
+        "engine_daemon_engine_memory_free_bytes",
+        "Memory of the host that no guest has",
+        |summary| Some(Value::Whole(summary.memory.free_bytes)),
+    ),
+    gauge("engine_daemon_images", "Images", |summary| {
+        u64::try_from(summary.images).ok().map(Value::Whole)
+    }),
+];
+
+impl<T> Family<T> {
+    fn encode<'a>(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        members: impl Iterator<Item = (Labels, &'a T)>,
+    ) -> fmt::Result
+    where
+        T: 'a,
+    {
+        let mut encoder = encoder.encode_descriptor(self.name, self.help, None, self.kind)?;
+        for (labels, member) in members {
+            if let Some(value) = (self.value)(member) {
+                value.encode(self.kind, &mut encoder, &labels)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Value {
+    fn encode(self, kind: MetricType, encoder: &mut MetricEncoder<'_>, labels: &Labels) -> fmt::Result {
+        let mut encoder = encoder.encode_family(labels)?;
+        match (kind, self) {
+            (MetricType::Counter, Self::Whole(value)) => {
+                encoder.encode_counter::<NoLabelSet, _, u64>(&value, None)
+            }
+            (MetricType::Counter, Self::Seconds(value)) => {
+                encoder.encode_counter::<NoLabelSet, _, u64>(&value, None)
+            }
+            (_, Self::Whole(value)) => encoder.encode_gauge(&value),
+            (_, Self::Seconds(value)) => encoder.encode_gauge(&value),
+        }
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for family in OF_DAEMON {
+            family.encode(&mut encoder, std::iter::once((Labels::new(), &self.summary)))?;
+        }
+        let states = [
+            ("running", self.summary.running),
+            ("paused", self.summary.paused),
+            ("stopped", self.summary.stopped),
+        ]
+        .map(|(state, count)| (vec![("state", state.to_owned())], count));
+        gauge(
+            "engine_daemon_container_states_containers",
+            "Containers by state",
+            |count: &usize| u64::try_from(*count).ok().map(Value::Whole),
+        )
+        .encode(
+            &mut encoder,
+            states.iter().map(|(labels, count)| (labels.clone(), count)),
+        )?;
+        let info = vec![
+            ("version", VERSION.to_owned()),
+            ("xen", self.summary.host.xen_full_version.clone()),
+        ];
+        gauge("engine_daemon_engine_info", "The daemon", |_: &()| {
+            Some(Value::Whole(1))
+        })
+        .encode(&mut encoder, std::iter::once((info, &())))?;
+        for family in OF_CONTAINERS {
+            family.encode(&mut encoder, self.containers.iter().map(|of| (of.labels(), of)))?;
+        }
+        for family in OF_NICS {
+            family.encode(&mut encoder, self.containers.iter().flat_map(Measured::nics))?;
+        }
+        Ok(())
+    }
+}
+
+async fn snapshot(engine: &Engine) -> Result<Snapshot, engine::Error> {
+    let up = engine
+        .containers()
+        .into_iter()
+        .filter(|container| container.state.status.is_up());
+    let containers = stream::iter(up)
+        .map(|container| async {
+            // One that was removed meanwhile has no more to tell.
+            let sample = engine.sample(&container.id).await.ok()?;
+            sample.host.is_some().then_some(Measured { container, sample })
+        })
+        .buffered(MAX_ASKED)
+        .filter_map(std::future::ready)
+        .collect();
+    Ok(Snapshot {
+        containers: containers.await,
+        summary: engine.summary().await?,
+    })
+}
+
+fn text(snapshot: Snapshot) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(snapshot));
+    let mut text = String::new();
+    prometheus_text::encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+async fn answer(engine: &Engine) -> Answer {
+    let text = text(snapshot(engine).await?)
+        .map_err(|_| ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "cannot write the metrics"))?;
+    Ok(request::of(
+        StatusCode::OK,
+        prometheus_text::CONTENT_TYPE,
+        Body::from(text),
+    ))
+}
+
+pub async fn metrics(call: &Call) -> Answer {
+    answer(call.engine()).await
+}
+
+/// To be had by TCP, and nothing else with them.
+pub struct Served(TcpListener);
+
+impl Served {
+    pub async fn bind(address: SocketAddr) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await;
+        Ok(Self(
+            listener.with_context(|| format!("cannot serve metrics at {address}"))?,
+        ))
+    }
+
+    /// Never ends.
+    pub async fn run(self, app: Arc<App>) {
+        async fn get_metrics(State(app): State<Arc<App>>) -> Response<Body> {
+            answer(&app.engine).await.unwrap_or_else(ApiError::into_response)
+        }
+        let router = Router::new().route("/metrics", get(get_metrics)).with_state(app);
+        if let Err(error) = axum::serve(self.0, router).await {
+            tracing::error!(%error, "metrics are served no longer");
+        }
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use engine::{Config, ContainerUsage, HostInfo, MemoryInfo};
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    fn measured() -> Measured {
+        let at = DateTime::from_timestamp(1_700_000_000, 500_000_000).unwrap();
+        let nic = |received_bytes| NicUsage {
+            received_bytes,
+            ..NicUsage::default()
+        };
+        Measured {
+            container: Container {
+                id: "ab".repeat(32),
+                name: "web".to_owned(),
+                created_at: at,
+                image_id: String::new(),
+                config: Config {
+                    image: "odd\"name".to_owned(),
+                    ..Config::default()
+                },
+                state: engine::State {
+                    started_at: Some(at),
+                    ..engine::State::default()
+                },
+            },
+            sample: Sample {
+                at,
+                host: Some(GuestUsage {
+                    cpu: Duration::from_millis(1500),
+                    nics: BTreeMap::from([(0, nic(5)), (3, nic(1 << 60))]),
+                    ..GuestUsage::default()
+                }),
+                guest: Some(ContainerUsage {
+                    memory_bytes: u64::MAX,
+                    processes: 3,
+                    ..ContainerUsage::default()
+                }),
+                memory_limit_bytes: 64 << 20,
+                host_cpus: 2,
+            },
+        }
+    }
+
+    fn lines(containers: Vec<Measured>) -> Vec<String> {
+        let summary = HostSummary {
+            host: HostInfo {
+                xen_version: "4.20".to_owned(),
+                xen_full_version: "4.20.0".to_owned(),
+                cpus: 2,
+                guest_types: Vec::new(),
+            },
+            memory: MemoryInfo::default(),
+            running: containers.len(),
+            paused: 0,
+            stopped: 7,
+            images: 1,
+            state_dir: "/".into(),
+        };
+        let text = text(Snapshot { summary, containers }).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn numbers_of_containers_their_interfaces_and_the_daemon() {
+        let lines = lines(vec![measured()]);
+        let of = format!(r#"id="{}",name="web",image="odd\"name""#, "ab".repeat(32));
+        for line in [
+            format!("container_cpu_usage_seconds_total{{{of}}} 1.5"),
+            format!("container_start_time_seconds{{{of}}} 1700000000.5"),
+            // A guest may boast.
+            format!("container_memory_usage_bytes{{{of}}} {}", 64 << 20),
+            format!("container_processes{{{of}}} 3"),
+            format!(r#"container_network_receive_bytes_total{{{of},interface="eth0"}} 5"#),
+            format!(r#"container_network_receive_bytes_total{{{of},interface="eth3"}} 1152921504606846976"#),
+            "# TYPE container_network_receive_bytes_total counter".to_owned(),
+            r#"engine_daemon_container_states_containers{state="running"} 1"#.to_owned(),
+            r#"engine_daemon_container_states_containers{state="stopped"} 7"#.to_owned(),
+            "engine_daemon_engine_cpus_cpus 2".to_owned(),
+        ] {
+            assert!(lines.contains(&line), "{line} is not in {lines:#?}");
+        }
+    }
+
+    #[test]
+    fn a_guest_that_tells_nothing_has_the_hosts_numbers() {
+        let mut paused = measured();
+        paused.sample.guest = None;
+        let lines = lines(vec![paused]);
+        let has = |name: &str| lines.iter().any(|line| line.starts_with(name));
+        assert!(has("container_cpu_usage_seconds_total{"));
+        assert!(!has("container_memory_usage_bytes{") && !has("container_cpu_user_seconds_total{"));
+    }
+}
