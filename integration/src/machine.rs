@@ -53,7 +53,7 @@ pub fn qemu(dom0: &Path, folder: &Folder, port: u16, serial: &Serial) -> Command
         .args(["-accel", "tcg,thread=multi,tb-size=2048", "-smp", "2", "-m", "8G"])
         // SVM and nested paging are in `max`; QEMU gives no next-RIP for RDTSCP, which kills PVH guests; with
         // XSAVE and AVX, processes of dom0 and guests were seen to die of corrupted memory.
-        .args(["-cpu", "max,-rdtscp,-xsave"])
+        .args(["-cpu", "max,-rdtscp,-xsave,-sha-ni"])
         .arg("-kernel")
         .arg(file("xen"))
         .args([

@@ -6,7 +6,7 @@
 //!   service     systemd: readiness, watchdog, reload                 (service.rs, reload.rs)
 //!   api         one request: version, route, handler, error          (api.rs, router.rs, error.rs)
 //!   containers  images  system  events  networks                     (handlers by family)
-//!   metrics     for Prometheus                                   (metrics.rs)
+//!   metrics     for Prometheus                                   (metrics/)
 //!   doctor      whether this host can run containers                 (doctor/)
 //!   request     bodies, query, filters, times of requests            (request.rs, query.rs, filters.rs)
 //!   hijack      a connection that became a stream, and its frames    (hijack.rs, frames.rs)
