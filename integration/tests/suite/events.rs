@@ -73,9 +73,25 @@ fn containers(dom0: &Dom0<'_>) {
         assert_eq!(found.len(), count, "{filter}: {found:?}");
     }
 
+    // As docker tells of an end, whoever wants it.
+    dom0.idle("ends", BUSYBOX);
+    let since_then = now(dom0);
+    dom0.hyper(&["restart", "-t", "0", "ends"]).ok();
+    dom0.hyper(&["stop", "-t", "0", "ends"]).ok();
+    dom0.hyper(&["start", "ends"]).ok();
+    dom0.hyper(&["rm", "-f", "ends"]).ok();
+    let told = past(dom0, &since_then, &["-f", "container=ends"]);
+    let mut told: Vec<_> = told.iter().filter_map(|line| line.split(' ').nth(1)).collect();
+    // With or without the second signal.
+    told.dedup();
+    assert_eq!(
+        told.join(" "),
+        "kill die stop start restart kill die stop start kill die destroy"
+    );
+
     // They are there after a restart, and docker's client says the same.
     dom0.sh("systemctl restart hyperd").ok();
-    assert_eq!(past(dom0, &since, &["-f", "type=container"]), order);
+    assert_eq!(past(dom0, &since, &["-f", "container=told"]), order);
     let until = now(dom0);
     for format in ["", "--format '{{json .}}'"] {
         let shown = format!("events --since {since} --until {until} {format}");

@@ -50,11 +50,20 @@ fn of_the_host(dom0: &Dom0<'_>) {
         alone("fails", "on-failure", 4);
         alone("stopped", "unless-stopped", 6);
         dom0.hyper(&["stop", "stopped"]).ok();
+        // Of a request, which xenstore forgets with the host: another one is not told that it was taken away.
+        let request = format!("{{\"image\":\"{BUSYBOX}\",\"cmd\":[\"sleep\",\"1000000\"],\"guest-type\":\"pv\"}}");
+        dom0.sh(&format!(
+            "xenstore-write /hyper/requests/asked '{request}'; until xenstore-read /hyper/requests/asked/container; do sleep 0.5; done"
+        ))
+        .ok();
 
         dom0.reboot("systemctl reboot");
         comes_back(dom0);
         assert_eq!(dom0.status("once"), "exited 5");
         dom0.exec("web", &["cat", "/bye"]).ok().stdout("bye\n");
+        dom0.sh("xenstore-write /hyper/requests/bad x; until xenstore-read /hyper/requests/bad/status; do sleep 0.5; done; systemctl restart hyperd")
+            .ok();
+        dom0.hyper(&["start", "asked"]).ok();
 
         // Nobody is told this time.
         dom0.hyper(&["start", "once"]).ok();
@@ -63,7 +72,9 @@ fn of_the_host(dom0: &Dom0<'_>) {
         assert_eq!(dom0.status("once"), "exited 137");
         dom0.exec("web", &["cat", "/bye"]).ok().stdout("bye\n");
 
-        dom0.hyper(&["rm", "-f", "web", "once", "fails", "stopped"]).ok();
+        assert_eq!(dom0.status("asked"), "exited 137");
+        dom0.hyper(&["rm", "-f", "web", "once", "fails", "stopped", "asked"])
+            .ok();
         dom0.hyper(&["fip", "release", FIP]).ok();
         dom0.hyper(&["network", "rm", "kept"]).ok();
     });

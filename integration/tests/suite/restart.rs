@@ -60,7 +60,9 @@ fn policies(dom0: &Dom0<'_>) {
     dom0.sh("until [ $(hyper inspect -f '{{.RestartCount}}' always) -gt 0 ]; do hyper wait always > /dev/null; done")
         .ok();
     dom0.hyper(&["rm", "always"]).code(1).one_error("always");
+    let waits = dom0.spawn(&["wait", "always"]);
     dom0.hyper(&["stop", "-t", "0", "always"]).ok();
+    waits.finish().ok();
     assert_eq!(dom0.inspect("always", "{{.State.Status}}"), "exited");
     dom0.hyper(&["rm", "always"]).ok();
 }

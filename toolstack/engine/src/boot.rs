@@ -34,7 +34,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Booted {
     pub guest: Arc<dyn Guest>,
     pub session: Session,
-    pub events: mpsc::UnboundedReceiver<SessionEvent>,
+    pub events: mpsc::Receiver<SessionEvent>,
     pub pid: u32,
     /// Move the output; end with it.
     pub pumps: Vec<JoinHandle<()>>,
@@ -230,7 +230,7 @@ fn guest_error(error: &guest_protocol::message::RequestError) -> Error {
 pub async fn connect(
     guest: &dyn Guest,
     plan: &Plan,
-) -> Result<(Session, mpsc::UnboundedReceiver<SessionEvent>), Error> {
+) -> Result<(Session, mpsc::Receiver<SessionEvent>), Error> {
     let (session, events) = Session::open(guest.link().await?);
     session.hello().await.map_err(|error| guest_error(&error))?;
     session.settled();
@@ -367,16 +367,17 @@ fn pumps(
     })])
 }
 
-/// Keeps the kernel's messages in `console.log`.
+/// Keeps the kernel's messages in `console.log`, behind those of earlier runs: how a kernel ended outlives the start of
+/// the next.
 fn kernel_log(cx: &Context, shared: &Arc<Shared>, session: &Session, anew: bool) {
     let path = shared.folder(cx).join("console.log");
-    let file = File::options()
-        .create(true)
-        .append(!anew)
-        .write(true)
-        .truncate(anew)
-        .open(&path);
-    let mut file = match file {
+    let length = || std::fs::metadata(&path).map_or(0, |file| file.len());
+    if anew && length() > MAX_CONSOLE_BYTES as u64 / 2 {
+        // What cannot be put aside is written behind, as far as there is room.
+        let _ = std::fs::rename(&path, path.with_extension("log.1"));
+    }
+    let mut left = (MAX_CONSOLE_BYTES as u64).saturating_sub(length()) as usize;
+    let mut file = match File::options().create(true).append(true).open(&path) {
         Ok(file) => file,
         Err(error) => {
             tracing::error!(%error, path = %path.display(), "the kernel's messages are not kept");
@@ -396,7 +397,6 @@ fn kernel_log(cx: &Context, shared: &Arc<Shared>, session: &Session, anew: bool)
             }
         }
         drop(session);
-        let mut left = MAX_CONSOLE_BYTES;
         while let Some(bytes) = output.next().await {
             let kept = &bytes[..bytes.len().min(left)];
             left -= kept.len();
@@ -420,9 +420,10 @@ pub async fn adopt(
 ) -> Result<Booted, Error> {
     let taken = async {
         // One that stands still cannot say how it stands. Whether it does is Xen's word, since the last daemon may have
-        // died between pausing it and writing so.
-        let paused = guest.is_paused().await?;
-        if paused {
+        // died between pausing it and writing so; and the record's, since it may have died right here.
+        let stands_still = guest.is_paused().await?;
+        let paused = stands_still || shared.with(|record| record.state.status == Status::Paused);
+        if stands_still {
             guest.unpause().await?;
         }
         let (session, events) = Session::open(guest.link().await?);
@@ -444,7 +445,7 @@ fn resume(
     guest: Arc<dyn Guest>,
     plan: &Plan,
     session: Session,
-    events: mpsc::UnboundedReceiver<SessionEvent>,
+    events: mpsc::Receiver<SessionEvent>,
     state: &GuestState,
 ) -> Result<Booted, Error> {
     let process = state

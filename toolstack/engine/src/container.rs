@@ -1,7 +1,7 @@
 //! What all who deal with a container share of it; the task that owns it is in `task.rs`.
 
 use crate::context::Context;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::exec::Execs;
 use crate::log::Progress;
 use crate::network::EndpointConfig;
@@ -14,6 +14,7 @@ use chrono::Utc;
 use guest_protocol::message::WindowSize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -85,6 +86,8 @@ pub type Commands = mpsc::UnboundedReceiver<Asked>;
 pub struct Shared {
     pub id: String,
     record: Mutex<Container>,
+    /// Its record is on the disk no more, and never again.
+    erased: AtomicBool,
     commands: mpsc::UnboundedSender<Asked>,
     /// Of the run that is on, or else of the next.
     hub: Mutex<Arc<Hub>>,
@@ -117,13 +120,22 @@ fn new_hub(record: &Container) -> Arc<Hub> {
 impl Shared {
     pub fn new(record: Container) -> (Arc<Self>, Commands) {
         let (commands, receiver) = mpsc::unbounded_channel();
+        // How it ended is known though another daemon was told.
+        let last = record.state.finished_at.map(|_| WaitResult {
+            exit_code: record.state.exit_code,
+            error: None,
+        });
         let shared = Self {
             id: record.id.clone(),
             hub: Mutex::new(new_hub(&record)),
             record: Mutex::new(record),
+            erased: AtomicBool::new(false),
             commands,
             session: watch::Sender::new(None),
-            life: watch::Sender::default(),
+            life: watch::Sender::new(Life {
+                last,
+                ..Life::default()
+            }),
             log: Mutex::new(ended()),
             console: Mutex::new(ended()),
             size: Mutex::default(),
@@ -154,6 +166,9 @@ impl Shared {
         more: impl FnOnce(&Change<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut record = lock(&self.record);
+        if self.is_erased() {
+            return Err(self.no_such());
+        }
         let mut changed = record.clone();
         change(&mut changed);
         let result = cx.records.change(|on_disk| {
@@ -173,6 +188,12 @@ impl Shared {
     /// A fact that is also the end of an operation.
     pub fn note_end(&self, cx: &Context, operation: Option<Entry>, change: impl FnOnce(&mut Container)) {
         let mut record = lock(&self.record);
+        if self.is_erased() {
+            if let Some(operation) = operation {
+                let _ = cx.records.finish(operation);
+            }
+            return;
+        }
         change(&mut record);
         let written = cx.records.change(|on_disk| {
             on_disk.put(&record)?;
@@ -183,6 +204,26 @@ impl Shared {
             cx.unwritten.add(&self.id, operation);
         }
         cx.publisher.stands(&record);
+    }
+
+    /// Takes the record from the disk. What would change it from now on comes too late and writes none anew.
+    pub fn erase(
+        &self,
+        cx: &Context,
+        change: impl FnOnce(&Change<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let _record = lock(&self.record);
+        cx.records.change(change)?;
+        self.erased.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn is_erased(&self) -> bool {
+        self.erased.load(Ordering::Acquire)
+    }
+
+    fn no_such(&self) -> Error {
+        Error::not_found(format!("No such container: {}", self.id))
     }
 
     /// `false`: it was so already.
@@ -201,7 +242,11 @@ impl Shared {
 
     async fn answer<T>(&self, asked: impl FnOnce(Reply<T>) -> Asked) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
-        let gone = || Error::not_found(format!("No such container: {}", self.id));
+        // Its task ends when it is removed, or with the daemon.
+        let gone = || match self.is_erased() {
+            true => self.no_such(),
+            false => Error::new(ErrorKind::Unavailable, "hyperd is stopping"),
+        };
         self.commands.send(asked(reply)).map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
     }

@@ -3,21 +3,24 @@
 //! One task writes, in the order in which things came to be, and each change as one transaction: whoever watches sees
 //! every state once and never half of one.
 
+use crate::error::Error;
 use crate::hypervisor::{Board, Change};
 use crate::network::Endpoint;
 use crate::state::Container;
 use chrono::{DateTime, SecondsFormat, Utc};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-pub const ROOT: &str = "/hyper";
+const ROOT: &str = "/hyper";
 /// Of a value; xenstore takes 4096 bytes with the path.
 const MAX_VALUE_BYTES: usize = 2048;
 
 enum News {
     Stands(String, Vec<(&'static str, String)>),
     Gone(String),
+    /// There are no others than these.
+    Only(BTreeSet<String>),
     /// All that came before is written.
     Told(oneshot::Sender<()>),
 }
@@ -28,7 +31,7 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Begins with nothing but the version.
+    /// Goes on from what the last daemon wrote.
     pub fn start(board: Arc<dyn Board>) -> Self {
         let (news, receiver) = mpsc::unbounded_channel();
         tokio::spawn(write(board, receiver));
@@ -47,6 +50,11 @@ impl Publisher {
 
     pub fn gone(&self, id: &str) {
         self.send(News::Gone(id.to_owned()));
+    }
+
+    /// All containers that there are: what else stands is of one that is gone.
+    pub fn only(&self, ids: BTreeSet<String>) {
+        self.send(News::Only(ids));
     }
 
     /// Waits until all that was told is written.
@@ -98,51 +106,75 @@ fn folder(id: &str) -> String {
     format!("{ROOT}/containers/{id}")
 }
 
-async fn write(board: Arc<dyn Board>, mut news: mpsc::UnboundedReceiver<News>) {
-    let first = vec![
-        Change::Remove(format!("{ROOT}/containers")),
-        Change::Write(format!("{ROOT}/version"), env!("CARGO_PKG_VERSION").to_owned()),
-    ];
-    if let Err(error) = board.commit(first).await {
-        tracing::error!(%error, "xenstore does not say how the containers stand");
+/// Keys and values of each container.
+type Standing = BTreeMap<String, BTreeMap<String, String>>;
+
+/// What the last daemon wrote.
+async fn standing(board: &dyn Board) -> Result<Standing, Error> {
+    let mut standing = Standing::new();
+    for id in board.list(&format!("{ROOT}/containers")).await? {
+        let mut values = BTreeMap::new();
+        for key in board.list(&folder(&id)).await? {
+            if let Some(value) = board.read(&format!("{}/{key}", folder(&id))).await? {
+                values.insert(key, value);
+            }
+        }
+        standing.insert(id, values);
     }
-    let mut known = BTreeMap::<String, BTreeMap<&'static str, String>>::new();
+    Ok(standing)
+}
+
+async fn write(board: Arc<dyn Board>, mut news: mpsc::UnboundedReceiver<News>) {
+    let mut known = match standing(board.as_ref()).await {
+        Ok(known) => known,
+        Err(error) => {
+            tracing::error!(%error, "how the containers stood is not in xenstore");
+            Standing::new()
+        }
+    };
+    let version = Change::Write(format!("{ROOT}/version"), env!("CARGO_PKG_VERSION").to_owned());
+    commit(board.as_ref(), vec![version]).await;
     while let Some(news) = news.recv().await {
-        let (id, changes, after) = match news {
+        match news {
             News::Stands(id, values) => {
-                let before = known.get(&id).cloned().unwrap_or_default();
+                let before = known.remove(&id).unwrap_or_default();
                 let changes = difference(&folder(&id), &before, &values);
-                (id, changes, Some(values.into_iter().collect()))
+                // After a failure all of it is written the next time.
+                if changes.is_empty() || commit(board.as_ref(), changes).await {
+                    let values = values.into_iter().map(|(key, value)| (key.to_owned(), value));
+                    known.insert(id, values.collect());
+                }
             }
             News::Gone(id) => {
-                let changes = vec![Change::Remove(folder(&id))];
-                (id, changes, None)
+                known.remove(&id);
+                commit(board.as_ref(), vec![Change::Remove(folder(&id))]).await;
+            }
+            News::Only(ids) => {
+                let strangers: Vec<String> = known.keys().filter(|id| !ids.contains(*id)).cloned().collect();
+                for id in strangers {
+                    known.remove(&id);
+                    commit(board.as_ref(), vec![Change::Remove(folder(&id))]).await;
+                }
             }
             News::Told(told) => {
                 let _ = told.send(());
-                continue;
-            }
-        };
-        let written = match changes.is_empty() {
-            true => Ok(()),
-            false => board.commit(changes).await,
-        };
-        match (written, after) {
-            (Ok(()), Some(after)) => drop(known.insert(id, after)),
-            (Ok(()), None) => drop(known.remove(&id)),
-            (Err(error), _) => {
-                tracing::error!(container = %id, %error, "xenstore does not say how a container stands");
-                // All of it the next time.
-                known.remove(&id);
             }
         }
     }
 }
 
+async fn commit(board: &dyn Board, changes: Vec<Change>) -> bool {
+    let committed = board.commit(changes).await;
+    if let Err(error) = &committed {
+        tracing::error!(%error, "xenstore does not say how a container stands");
+    }
+    committed.is_ok()
+}
+
 /// What leads from one state to the next: what is no more goes, what is new or other is written.
 fn difference(
     folder: &str,
-    before: &BTreeMap<&'static str, String>,
+    before: &BTreeMap<String, String>,
     after: &[(&'static str, String)],
 ) -> Vec<Change> {
     let gone = before
@@ -151,7 +183,7 @@ fn difference(
         .map(|key| Change::Remove(format!("{folder}/{key}")));
     let written = after
         .iter()
-        .filter(|(key, value)| before.get(key) != Some(value))
+        .filter(|(key, value)| before.get(*key) != Some(value))
         .map(|(key, value)| Change::Write(format!("{folder}/{key}"), value.clone()));
     gone.chain(written).collect()
 }
@@ -212,6 +244,17 @@ mod tests {
         assert_eq!(last(&commits[3]), state("exited"));
         assert!(commits[3].contains(&Change::Remove("/hyper/containers/abc/domid".to_owned())));
         assert_eq!(board.get("/hyper/containers/abc/exit-code").as_deref(), Some("3"));
+        // The next daemon goes on from there: who watches sees nothing but what changed meanwhile.
+        drop(publisher);
+        let publisher = Publisher::start(Arc::clone(&board) as Arc<dyn Board>);
+        publisher.stands(&container(Status::Exited, true, true));
+        publisher.only(BTreeSet::from(["abc".to_owned()]));
+        publisher.told().await;
+        assert_eq!(board.commits().len(), 5, "the version and nothing else");
+        publisher.only(BTreeSet::new());
+        publisher.told().await;
+        assert_eq!(board.get("/hyper/containers/abc/state"), None);
+        publisher.stands(&container(Status::Exited, true, true));
         publisher.gone("abc");
         publisher.told().await;
         assert_eq!(board.get("/hyper/containers/abc/state"), None);
@@ -236,7 +279,7 @@ mod tests {
                 let wanted: BTreeMap<String, String> =
                     now.iter().map(|(key, value)| (format!("/{key}"), value.clone())).collect();
                 prop_assert_eq!(&stands, &wanted);
-                before = now.into_iter().collect();
+                before = now.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
             }
         }
     }

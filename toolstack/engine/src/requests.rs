@@ -5,16 +5,18 @@
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::{Board, Change, GuestType};
-use crate::published::ROOT;
 use crate::spec::{CreateRequest, HostConfig, RestartPolicy};
+use crate::state::Container;
 use crate::{names, plan};
 use images::Credentials;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// Tells which request a container is of.
-const LABEL: &str = "hyper.request";
+/// `NAME` and its text.
+const REQUESTS: &str = "/hyper/requests";
+/// Names of those that were served since the host was started.
+const SERVED: &str = "/hyper/served";
 /// Longer ones are refused: xenstore takes no more anyway.
 const MAX_BYTES: usize = 4096;
 
@@ -77,13 +79,12 @@ fn policy(text: &str) -> Result<RestartPolicy, Error> {
 
 impl Wanted {
     fn into_request(self, name: &str) -> Result<CreateRequest, Error> {
-        let mut labels = self.labels;
-        labels.insert(LABEL.to_owned(), name.to_owned());
         Ok(CreateRequest {
             image: self.image,
             cmd: Some(self.cmd).filter(|cmd| !cmd.is_empty()),
             env: self.env,
-            labels,
+            labels: self.labels,
+            request: Some(name.to_owned()),
             host: HostConfig {
                 guest_type: self.guest_type,
                 memory_bytes: self.memory_mib << 20,
@@ -97,20 +98,39 @@ impl Wanted {
     }
 }
 
-/// Serves requests until the daemon ends. `same_life`: xenstore is the one that the last daemon wrote to, so that a request
-/// that is not there any more was taken away; after a start of the host none are there yet.
-pub async fn serve(engine: Engine, board: Arc<dyn Board>, same_life: bool) {
-    let folder = format!("{ROOT}/requests");
-    let mut changed = match board.watch(&folder).await {
+/// Answers requests, one after the other for each name.
+struct Desk {
+    engine: Engine,
+    board: Arc<dyn Board>,
+    turns: Mutex<BTreeMap<String, Arc<Turn>>>,
+}
+
+type Turn = tokio::sync::Mutex<()>;
+
+/// Serves requests until the daemon ends.
+pub async fn serve(engine: Engine, board: Arc<dyn Board>) {
+    let mut changed = match board.watch(REQUESTS).await {
         Ok(changed) => changed,
         Err(error) => return tracing::error!(%error, "requests in xenstore are not served"),
     };
-    // What was seen of each, so that it is done once.
-    let mut seen = BTreeMap::<String, String>::new();
-    let mut first = true;
+    // What was seen of each, so that it is done once. One that an earlier daemon served, in this life of xenstore, and that is
+    // not there any more was taken away; after a start of the host there are none, of neither kind.
+    let mut seen: BTreeMap<String, Option<String>> = match board.list(SERVED).await {
+        Ok(served) => served.into_iter().map(|name| (name, None)).collect(),
+        Err(error) => return tracing::error!(%error, "requests in xenstore are not served"),
+    };
+    let desk = Arc::new(Desk {
+        engine,
+        board,
+        turns: Mutex::default(),
+    });
     loop {
-        match round(&engine, &board, &folder, &mut seen, !first || same_life).await {
-            Ok(()) => first = false,
+        match desk.requests().await {
+            Ok(requests) => {
+                for name in changes(&mut seen, requests) {
+                    tokio::spawn(Arc::clone(&desk).settle(name));
+                }
+            }
             Err(error) => tracing::error!(%error, "requests in xenstore cannot be read"),
         }
         if changed.changed().await.is_err() {
@@ -119,100 +139,127 @@ pub async fn serve(engine: Engine, board: Arc<dyn Board>, same_life: bool) {
     }
 }
 
-async fn round(
-    engine: &Engine,
-    board: &Arc<dyn Board>,
-    folder: &str,
-    seen: &mut BTreeMap<String, String>,
-    may_remove: bool,
-) -> Result<(), Error> {
-    let names: BTreeSet<String> = board.list(folder).await?.into_iter().collect();
-    let mut texts = BTreeMap::new();
-    for name in &names {
-        if let Some(text) = board.read(&format!("{folder}/{name}")).await?
-            && !text.is_empty()
-        {
-            texts.insert(name.clone(), text);
-        }
-    }
-    if may_remove {
-        remove_unwanted(engine, &texts);
-    }
-    seen.retain(|name, _| texts.contains_key(name));
-    for (name, text) in texts {
-        if seen.get(&name) != Some(&text) {
-            seen.insert(name.clone(), text.clone());
-            tokio::spawn(fulfil(
-                engine.clone(),
-                Arc::clone(board),
-                format!("{folder}/{name}"),
-                name,
-                text,
-            ));
-        }
-    }
-    Ok(())
+/// Names whose request is not as it was seen last, or gone.
+fn changes(seen: &mut BTreeMap<String, Option<String>>, requests: BTreeMap<String, String>) -> Vec<String> {
+    let gone = seen.keys().filter(|name| !requests.contains_key(*name));
+    let other = requests
+        .iter()
+        .filter(|(name, text)| seen.get(*name).and_then(Option::as_ref) != Some(text))
+        .map(|(name, _)| name);
+    let changed = gone.chain(other).cloned().collect();
+    *seen = requests
+        .into_iter()
+        .map(|(name, text)| (name, Some(text)))
+        .collect();
+    changed
 }
 
-/// Containers whose request is gone.
-fn remove_unwanted(engine: &Engine, wanted: &BTreeMap<String, String>) {
-    for container in engine.containers() {
-        let request = container.config.labels.get(LABEL);
-        if request.is_some_and(|name| !wanted.contains_key(name)) {
-            let engine = engine.clone();
-            tokio::spawn(async move {
-                if let Err(error) = engine.remove(&container.id, true).await {
-                    tracing::error!(container = %container.id, %error, "a container whose request is gone");
-                }
-            });
-        }
-    }
-}
-
-async fn fulfil(engine: Engine, board: Arc<dyn Board>, node: String, name: String, text: String) {
-    let answer = |key: &str, value: String| Change::Write(format!("{node}/{key}"), value);
-    let changes = match begin(&engine, &name, &text).await {
-        Ok(id) => vec![answer("container", id), answer("status", "running".to_owned())],
-        Err(error) => vec![answer("status", format!("error: {error}"))],
-    };
-    // One that was taken away meanwhile is not made again by answering it.
-    match board.read(&node).await {
-        Ok(Some(still)) if still == text => {
-            if let Err(error) = board.commit(changes).await {
-                tracing::error!(request = %name, %error, "a request in xenstore is not answered");
+impl Desk {
+    async fn requests(&self) -> Result<BTreeMap<String, String>, Error> {
+        let mut requests = BTreeMap::new();
+        for name in self.board.list(REQUESTS).await? {
+            if let Some(text) = self.request(&name).await? {
+                requests.insert(name, text);
             }
         }
-        _ => {}
+        Ok(requests)
     }
-}
 
-/// The container of a request, made and started; one that is there already is started if it does not run.
-async fn begin(engine: &Engine, name: &str, text: &str) -> Result<String, Error> {
-    let name = names::check(name)?;
-    let request = parse(text)?.into_request(name)?;
-    if let Ok(there) = engine.container(name) {
-        if there.config.labels.get(LABEL).map(String::as_str) != Some(name) {
-            return Err(Error::conflict(format!(
-                "a container {name} is there already, which is of no request"
-            )));
-        }
-        // A daemon that starts finds it as it left it: stopped by somebody or by itself, it stays so.
-        return Ok(there.id);
+    async fn request(&self, name: &str) -> Result<Option<String>, Error> {
+        let text = self.board.read(&format!("{REQUESTS}/{name}")).await?;
+        Ok(text.filter(|text| !text.is_empty()))
     }
-    let image = request.image.clone();
-    let created = match engine.create(Some(name), request.clone()).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            engine.pull(&image, Credentials::default(), &|_| {}).await?;
-            engine.create(Some(name), request).await?
+
+    /// Makes what there is of a request what the request says now.
+    async fn settle(self: Arc<Self>, name: String) {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(name.clone()).or_default())
+        };
+        let taken = turn.lock().await;
+        let settled = match self.request(&name).await {
+            Ok(Some(text)) => self.fulfil(&name, &text).await,
+            Ok(None) => self.take_away(&name).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = settled {
+            tracing::error!(request = %name, %error, "a request in xenstore");
         }
-        created => created?,
-    };
-    if let Err(error) = engine.start(&created.id).await {
-        // So that a request that is mended begins anew.
-        let _ = engine.remove(&created.id, true).await;
-        return Err(error);
+        drop(taken);
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody else waits for a turn: this one and the table's are all.
+        if Arc::strong_count(&turn) == 2 {
+            turns.remove(&name);
+        }
     }
-    Ok(created.id)
+
+    async fn fulfil(&self, name: &str, text: &str) -> Result<(), Error> {
+        let node = format!("{REQUESTS}/{name}");
+        let answer = |key: &str, value: String| Change::Write(format!("{node}/{key}"), value);
+        let answers = match self.begin(name, text).await {
+            Ok(container) => vec![
+                answer("container", container.id),
+                answer("status", container.state.status.to_string()),
+            ],
+            Err(error) => vec![answer("status", format!("error: {error}"))],
+        };
+        // One that was taken away meanwhile is not made again by answering it.
+        match self.request(name).await?.as_deref() {
+            Some(still) if still == text => self.board.commit(answers).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The container of a request.
+    fn container(&self, name: &str) -> Option<Container> {
+        let mut all = self.engine.containers().into_iter();
+        all.find(|container| container.config.request.as_deref() == Some(name))
+    }
+
+    /// The container of a request, made and started. A daemon that starts finds it as it left it: stopped by somebody or by
+    /// itself, it stays so.
+    async fn begin(&self, name: &str, text: &str) -> Result<Container, Error> {
+        let name = names::check(name)?;
+        let request = parse(text)?.into_request(name)?;
+        let engine = &self.engine;
+        let id = match self.container(name) {
+            Some(there) if there.state.started_at.is_some() => return Ok(there),
+            // The last daemon came no further.
+            Some(there) => there.id,
+            None => {
+                // First, so that the next daemon knows of it, should it be gone by then.
+                let served = Change::Write(format!("{SERVED}/{name}"), String::new());
+                self.board.commit(vec![served]).await?;
+                let image = request.image.clone();
+                let created = match engine.create(Some(name), request.clone()).await {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {
+                        engine.pull(&image, Credentials::default(), &|_| {}).await?;
+                        engine.create(Some(name), request).await?
+                    }
+                    created => created?,
+                };
+                created.id
+            }
+        };
+        if let Err(error) = engine.start(&id).await {
+            // So that a request that is mended begins anew.
+            let _ = engine.remove(&id, true).await;
+            return Err(error);
+        }
+        engine.container(&id)
+    }
+
+    /// The request is gone: so is its container.
+    async fn take_away(&self, name: &str) -> Result<(), Error> {
+        if let Some(container) = self.container(name) {
+            match self.engine.remove(&container.id, true).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        let served = Change::Remove(format!("{SERVED}/{name}"));
+        self.board.commit(vec![served]).await
+    }
 }
 
 #[cfg(test)]
@@ -225,7 +272,7 @@ mod tests {
         let wanted =
             parse(r#"{"image":"busybox","cmd":["sleep","9"],"memory-mib":64,"restart":"on-failure:3"}"#);
         let request = wanted.unwrap().into_request("web").unwrap();
-        assert_eq!(request.labels[LABEL], "web");
+        assert_eq!(request.request.as_deref(), Some("web"));
         assert_eq!(request.host.memory_bytes, 64 << 20);
         assert_eq!(request.host.restart_policy.maximum_retry_count, 3);
         for (bad, why) in [
@@ -241,6 +288,27 @@ mod tests {
         for bad in ["sometimes", "always:3", "on-failure:x"] {
             assert!(policy(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_changed_is_settled_once() {
+        let requests = |list: &[(&str, &str)]| {
+            let pairs = list.iter();
+            pairs
+                .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
+                .collect::<BTreeMap<_, _>>()
+        };
+        // After a start of the host nothing was served: that nothing is asked for yet means nothing.
+        let mut seen = BTreeMap::new();
+        assert_eq!(changes(&mut seen, requests(&[])), Vec::<String>::new());
+        assert_eq!(changes(&mut seen, requests(&[("a", "1")])), ["a"]);
+        assert_eq!(changes(&mut seen, requests(&[("a", "1"), ("b", "1")])), ["b"]);
+        assert_eq!(changes(&mut seen, requests(&[("a", "2"), ("b", "1")])), ["a"]);
+        assert_eq!(changes(&mut seen, requests(&[("b", "1")])), ["a"]);
+        assert_eq!(changes(&mut seen, requests(&[("b", "1")])), Vec::<String>::new());
+        // Another daemon looks at each that it knows of.
+        let mut seen = BTreeMap::from([("b".to_owned(), None), ("c".to_owned(), None)]);
+        assert_eq!(changes(&mut seen, requests(&[("b", "1")])), ["c", "b"]);
     }
 
     proptest! {

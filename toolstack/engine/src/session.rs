@@ -24,6 +24,11 @@ const MAX_EARLY_BYTES: usize = 16 << 20;
 const FRAMES_AT_A_TIME: usize = 256;
 /// Chunks of input on their way to the session.
 const INPUT_CHUNKS: usize = 4;
+/// Events that nobody has heard yet, while a guest is taken over for one.
+const MAX_EVENTS: usize = 4096;
+/// Requests without an answer, and their bytes that are still to be sent: beyond that a guest does not answer at all.
+const MAX_WAITING: usize = 4096;
+const MAX_QUEUED_BYTES: usize = 16 << 20;
 
 /// What a session tells of itself.
 #[derive(Debug)]
@@ -131,9 +136,9 @@ pub fn gone() -> RequestError {
 
 impl Session {
     /// Starts talking over a link, new or taken over from an engine that is gone.
-    pub fn open(link: Box<dyn GuestLink>) -> (Self, mpsc::UnboundedReceiver<SessionEvent>) {
+    pub fn open(link: Box<dyn GuestLink>) -> (Self, mpsc::Receiver<SessionEvent>) {
         let (commands, receiver) = mpsc::unbounded_channel();
-        let (events, events_receiver) = mpsc::unbounded_channel();
+        let (events, events_receiver) = mpsc::channel(MAX_EVENTS);
         let (producer, consumer) = ring::ends(&link.memory(), Side::Host);
         let task = Task {
             link,
@@ -268,7 +273,7 @@ struct Task {
     early_ends: BTreeSet<StreamId>,
     early_bytes: usize,
     settled: bool,
-    events: mpsc::UnboundedSender<SessionEvent>,
+    events: mpsc::Sender<SessionEvent>,
 }
 
 /// Where the bytes of an output stream go.
@@ -322,7 +327,7 @@ impl Task {
         let events = self.events.clone();
         drop(self);
         match end {
-            Err(End::Broken(why)) => drop(events.send(SessionEvent::Broken(why))),
+            Err(End::Broken(why)) => drop(events.send(SessionEvent::Broken(why)).await),
             Err(End::Asked(ended)) => drop(ended.send(())),
             Ok(()) | Err(End::Released) => {}
         }
@@ -355,6 +360,14 @@ impl Task {
 
     fn obey(&mut self, command: Command) -> Result<(), End> {
         match command {
+            Command::Request(_, reply)
+                if self.waiting.len() >= MAX_WAITING || self.mux.queued(0) >= MAX_QUEUED_BYTES =>
+            {
+                let _ = reply.send(Err(RequestError {
+                    kind: AgentError::Guest,
+                    message: "the guest does not answer".to_owned(),
+                }));
+            }
             Command::Request(body, reply) => {
                 let id = self.next_request;
                 self.next_request += 1;
@@ -481,9 +494,15 @@ impl Task {
     fn event(&mut self, event: Event) -> Result<(), End> {
         match event {
             Event::Exited { process, status } => {
-                let _ = self.events.send(SessionEvent::Exited { process, status });
+                let exited = SessionEvent::Exited { process, status };
+                if let Err(mpsc::error::TrySendError::Full(_)) = self.events.try_send(exited) {
+                    return Err(End::Broken(
+                        "the guest tells of more ends than anybody can hear".to_owned(),
+                    ));
+                }
             }
-            Event::OutOfMemory { .. } => drop(self.events.send(SessionEvent::OutOfMemory)),
+            // One of many is enough.
+            Event::OutOfMemory { .. } => drop(self.events.try_send(SessionEvent::OutOfMemory)),
             Event::Unknown => {}
             Event::Reply { id, result } => {
                 let Some(reply) = self.waiting.remove(&id) else {

@@ -142,7 +142,7 @@ async fn told(session: &Session, agent: &mut Agent) {
     assert_eq!(reply.unwrap(), ReplyBody::Done);
 }
 
-async fn connected() -> (Session, mpsc::UnboundedReceiver<SessionEvent>, Agent) {
+async fn connected() -> (Session, mpsc::Receiver<SessionEvent>, Agent) {
     let wire = Wire::default();
     let mut agent = Agent::new(&wire);
     let (session, events) = Session::open(Box::new(wire));

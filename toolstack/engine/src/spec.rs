@@ -38,6 +38,8 @@ pub struct CreateRequest {
     /// By name.
     pub networks: BTreeMap<String, EndpointConfig>,
     pub healthcheck: Option<Healthcheck>,
+    /// Name of the request in xenstore that asks for it.
+    pub request: Option<String>,
     pub host: HostConfig,
 }
 
@@ -126,6 +128,8 @@ pub struct Config {
     /// By name; of each at least the one that [`HostConfig::network_mode`] names.
     pub networks: BTreeMap<String, EndpointConfig>,
     pub healthcheck: Option<Healthcheck>,
+    /// Name of the request in xenstore that it is of.
+    pub request: Option<String>,
     pub host: HostConfig,
 }
 
@@ -176,6 +180,7 @@ impl Config {
                 Some(own) => Some(own.over(image.healthcheck.as_ref())),
                 None => image.healthcheck.clone(),
             },
+            request: request.request,
             host: request.host,
         }
     }

@@ -36,7 +36,7 @@ impl Lease {
 struct Visit {
     guest: Arc<dyn Guest>,
     session: Session,
-    events: mpsc::UnboundedReceiver<SessionEvent>,
+    events: mpsc::Receiver<SessionEvent>,
     /// Ends with the guest.
     operation: Entry,
 }

@@ -25,7 +25,7 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::Hypervisor as _;
 use crate::network::Networks;
-use crate::published::{Publisher, ROOT};
+use crate::published::Publisher;
 use crate::records::{Operation, Records};
 use crate::state::{Container, Status};
 use crate::unwritten::{self, Unwritten};
@@ -76,8 +76,6 @@ impl Engine {
         };
         let records = Records::open(&state_dir.join("hyper.db"))?;
         let board = hypervisor.board();
-        // It is in xenstore as long as that lives: not after a start of the host.
-        let same_life = board.read(&format!("{ROOT}/version")).await?.is_some();
         let cx = Arc::new(Context {
             networks: Networks::open(config.network.clone(), &records)?,
             boots: Semaphore::new(hypervisor.info().cpus.max(1) as usize),
@@ -95,6 +93,7 @@ impl Engine {
         });
         tokio::spawn(unwritten::write(Arc::clone(&cx)));
         restore::restore(&cx).await?;
+        cx.publisher.only(cx.containers().keys().cloned().collect());
         // What a pull or commit that was cut off has left; what guests have in use is known now.
         let store = Arc::clone(&cx.images);
         let collected = tokio::task::spawn_blocking(move || store.collect_garbage()).await;
@@ -108,7 +107,7 @@ impl Engine {
             cx,
             images_lock: Arc::default(),
         };
-        tokio::spawn(requests::serve(engine.clone(), board, same_life));
+        tokio::spawn(requests::serve(engine.clone(), board));
         Ok(engine)
     }
 
@@ -289,9 +288,7 @@ impl Engine {
 
     pub async fn kill(&self, text: &str, signal: i32) -> Result<(), Error> {
         let shared = self.shared(text)?;
-        self.ask(&shared, Command::Kill { signal }).await?;
-        shared.tell(&self.cx, "kill", &[("signal", signal.to_string())]);
-        Ok(())
+        self.ask(&shared, Command::Kill { signal }).await.map(drop)
     }
 
     pub async fn pause(&self, text: &str) -> Result<(), Error> {
@@ -340,6 +337,8 @@ impl Engine {
     pub fn wait(&self, text: &str, condition: WaitCondition) -> Result<Wait, Error> {
         let shared = self.shared(text)?;
         let life = shared.life.subscribe();
+        // Before the state: an end in between is told at once, and not missed.
+        let ended_runs = life.borrow().ended_runs;
         let state = shared.with(|record| record.state.clone());
         let now =
             (condition == WaitCondition::NotRunning && !state.status.is_running()).then(|| WaitResult {
@@ -347,7 +346,6 @@ impl Engine {
                 // Why it could not be started; how a run ended is no error of the wait.
                 error: Some(state.error).filter(|error| !error.is_empty() && state.finished_at.is_none()),
             });
-        let ended_runs = life.borrow().ended_runs;
         Ok(Wait {
             life,
             condition,

@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use guest_protocol::message::RequestBody;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
 
 /// What is kept of a check's output, as in docker.
 const MAX_OUTPUT_BYTES: usize = 4096;
@@ -20,6 +21,8 @@ const MAX_OUTPUT_BYTES: usize = 4096;
 pub async fn watch(cx: Arc<Context>, shared: Arc<Shared>, session: Session) {
     let check = shared.with(|record| record.config.healthcheck.as_ref().and_then(Check::of));
     let Some(check) = check else { return };
+    // One that took too long and has not ended yet: the next does not begin beside it.
+    let mut leftover: Option<AbortOnDropHandle<()>> = None;
     loop {
         let (started, status) = shared.with(|record| {
             let health = record.state.health.as_ref();
@@ -30,11 +33,33 @@ pub async fn watch(cx: Arc<Context>, shared: Arc<Shared>, session: Session) {
         if shared.with(|record| record.state.status != Status::Running) {
             continue;
         }
-        let probe = probe(&cx, &shared, &session, &check).await;
+        let probe = match ended_in_time(&mut leftover, check.timeout).await {
+            true => {
+                let (probe, late) = probe(&cx, &shared, &session, &check).await;
+                leftover = late;
+                probe
+            }
+            false => Probe {
+                start: Utc::now(),
+                end: Utc::now(),
+                exit_code: -1,
+                output: "the last health check does not end".to_owned(),
+            },
+        };
         if shared.with(|record| record.state.status.is_up()) {
             take(&cx, &shared, &check, probe, started);
         }
     }
+}
+
+async fn ended_in_time(leftover: &mut Option<AbortOnDropHandle<()>>, timeout: Duration) -> bool {
+    if let Some(late) = leftover {
+        if tokio::time::timeout(timeout, late).await.is_err() {
+            return false;
+        }
+        *leftover = None;
+    }
+    true
 }
 
 fn since(start: DateTime<Utc>, end: DateTime<Utc>) -> Duration {
@@ -56,26 +81,32 @@ fn take(cx: &Context, shared: &Shared, check: &Check, probe: Probe, started: Dat
 }
 
 /// The engine's own exec, which nobody need remember.
-struct Own<'a> {
-    shared: &'a Shared,
+struct Own {
+    shared: Arc<Shared>,
     id: String,
 }
 
-impl Drop for Own<'_> {
+impl Drop for Own {
     fn drop(&mut self) {
         self.shared.execs.forget(&self.id);
     }
 }
 
-/// One run of the check, killed when it takes too long.
-async fn probe(cx: &Arc<Context>, shared: &Arc<Shared>, session: &Session, check: &Check) -> Probe {
+/// One run of the check, killed when it takes too long; and what waits for its end then.
+async fn probe(
+    cx: &Arc<Context>,
+    shared: &Arc<Shared>,
+    session: &Session,
+    check: &Check,
+) -> (Probe, Option<AbortOnDropHandle<()>>) {
     let start = Utc::now();
-    let ended = |exit_code, output| Probe {
+    let of = |exit_code, output| Probe {
         start,
         end: Utc::now(),
         exit_code,
         output,
     };
+    let ended = |exit_code, output| (of(exit_code, output), None);
     let spec = ExecSpec {
         args: check.command.clone(),
         stdout: true,
@@ -84,7 +115,10 @@ async fn probe(cx: &Arc<Context>, shared: &Arc<Shared>, session: &Session, check
     };
     let command = exec::command(&spec);
     let own = match shared.execs.create(&shared.id, spec, Keep::No) {
-        Ok((id, _)) => Own { shared, id },
+        Ok((id, _)) => Own {
+            shared: Arc::clone(shared),
+            id,
+        },
         Err(error) => return ended(-1, error.to_string()),
     };
     let with_id = [("execID", own.id.clone())];
@@ -104,21 +138,21 @@ async fn probe(cx: &Arc<Context>, shared: &Arc<Shared>, session: &Session, check
         }
         Ok(Err(error)) => ended(-1, error.to_string()),
         Err(_) => {
-            if let Some(process) = shared.execs.process(&own.id) {
-                let signal = libc::SIGKILL;
-                let _ = session.request(RequestBody::Signal { process, signal }).await;
-                // The next one does not begin beside it.
-                shared.execs.ended_or_gone(&own.id).await;
-            }
+            let session = session.clone();
+            let late = tokio::spawn(async move {
+                if let Some(process) = own.shared.execs.process(&own.id) {
+                    let signal = libc::SIGKILL;
+                    let _ = session.request(RequestBody::Signal { process, signal }).await;
+                    own.shared.execs.ended_or_gone(&own.id).await;
+                }
+            });
             let said = if text.is_empty() {
                 text
             } else {
                 format!(": {text}")
             };
-            ended(
-                -1,
-                format!("Health check exceeded timeout ({}){said}", shown(check.timeout)),
-            )
+            let output = format!("Health check exceeded timeout ({}){said}", shown(check.timeout));
+            (of(-1, output), Some(AbortOnDropHandle::new(late)))
         }
     }
 }

@@ -4,6 +4,7 @@ use super::ending::{Over, Verdict};
 use super::messages::{Action, Answer, Happening, Next, Ticket};
 use super::{Task, Work};
 use crate::boot;
+use crate::container::WaitResult;
 use crate::error::Error;
 use crate::exec::not_running;
 use crate::plan::FIRST_PROCESS;
@@ -95,10 +96,18 @@ impl Task {
                 self.work = Work::Idle(None);
                 self.shared
                     .note(&self.cx, |record| record.state.status = Status::Exited);
+                // Who began to wait since the last run ended waits for this.
+                let exit_code = self.shared.with(|record| record.state.exit_code);
+                self.ended_run(WaitResult {
+                    exit_code,
+                    error: None,
+                });
             }
             Action::ByHand(by_hand) => self
                 .shared
                 .note(&self.cx, |record| record.state.stopped_by_hand = by_hand),
+            Action::Killed => self.tell_signal(libc::SIGKILL),
+            Action::Stopped => self.shared.tell(&self.cx, "stop", &[]),
             Action::Halted => self.shared.note(&self.cx, |record| record.state.halted = true),
             Action::Erase => return Some(self.erase().await),
             Action::Answer(ticket, answer) => self.answer(ticket, answer),
@@ -110,6 +119,7 @@ impl Task {
     fn signal(&self, signal: i32) {
         let Work::Up(up) = &self.work else { return };
         let session = up.session.clone();
+        self.tell_signal(signal);
         tokio::spawn(async move {
             let process = FIRST_PROCESS;
             if let Err(error) = session.request(RequestBody::Signal { process, signal }).await {
@@ -125,6 +135,7 @@ impl Task {
         };
         let session = up.session.clone();
         let gone = not_running(&self.shared);
+        self.tell_signal(signal);
         tokio::spawn(async move {
             let process = FIRST_PROCESS;
             let sent = session.request(RequestBody::Signal { process, signal }).await;
@@ -134,6 +145,12 @@ impl Task {
                 Err(error) => Err(refused("cannot send the signal", &error)),
             });
         });
+    }
+
+    /// Docker's `kill`, whoever wants it.
+    fn tell_signal(&self, signal: i32) {
+        self.shared
+            .tell(&self.cx, "kill", &[("signal", signal.to_string())]);
     }
 
     /// Stops or lets run the guest's processors.

@@ -14,11 +14,12 @@ use crate::hypervisor::Ended;
 use crate::plan::FIRST_PROCESS;
 use crate::records::Operation;
 use crate::session::SessionEvent;
-use crate::state::Status;
+use crate::state::{State, Status};
 use crate::stdio;
 use chrono::{DateTime, Utc};
 use guest_protocol::message::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// How a run ended.
@@ -102,16 +103,11 @@ impl Task {
                 return;
             };
             let exit_code = over.verdict.code;
-            self.shared.with(|record| {
-                let state = &record.state;
-                let finished = state.finished_at.unwrap_or_else(Utc::now);
-                let lasted = finished - state.started_at.unwrap_or(finished);
-                Run {
-                    exit_code,
-                    lasted: lasted.to_std().unwrap_or_default(),
-                    policy: record.config.host.restart_policy.clone(),
-                    auto_remove: record.config.host.auto_remove,
-                }
+            self.shared.with(|record| Run {
+                exit_code,
+                lasted: lasted(&record.state),
+                policy: record.config.host.restart_policy.clone(),
+                auto_remove: record.config.host.auto_remove,
             })
         };
         boot::leave_networks(&self.cx, &self.shared).await;
@@ -150,8 +146,12 @@ impl Task {
         self.shared.execs.end_all(&self.cx, &self.shared);
         let hub = self.shared.renew_hub();
         tokio::spawn(async move { close(&hub, pumps).await });
-        self.shared
-            .tell(&self.cx, "die", &[("exitCode", verdict.code.to_string())]);
+        let lasted = self.shared.with(|record| lasted(&record.state));
+        let attributes = [
+            ("exitCode", verdict.code.to_string()),
+            ("execDuration", lasted.as_secs().to_string()),
+        ];
+        self.shared.tell(&self.cx, "die", &attributes);
         self.ended_run(WaitResult {
             exit_code: verdict.code,
             // It did run: why it ended is in its state, and the code is the answer.
@@ -180,6 +180,13 @@ impl Task {
     }
 }
 
+/// How long its last run was, or has been until now.
+fn lasted(state: &State) -> Duration {
+    let finished = state.finished_at.unwrap_or_else(Utc::now);
+    let lasted = finished - state.started_at.unwrap_or(finished);
+    lasted.to_std().unwrap_or_default()
+}
+
 /// Ends the clients' streams when they have all there was.
 async fn close(hub: &stdio::Hub, pumps: Vec<JoinHandle<()>>) {
     for pump in pumps {
@@ -201,7 +208,7 @@ pub async fn erase(cx: &Arc<Context>, shared: &Arc<Shared>) -> Result<(), Error>
     fault::point("remove.begun");
     let erased = erase_files(cx, shared).await.and_then(|()| {
         let execs = shared.execs.ids();
-        cx.records.change(|on_disk| {
+        shared.erase(cx, |on_disk| {
             on_disk.remove(&shared.id)?;
             execs
                 .iter()

@@ -320,6 +320,7 @@ impl Machine {
         match self.phase {
             Phase::Up { .. } => {
                 actions.push(Action::Hurry);
+                actions.push(Action::Killed);
                 actions.push(Action::End { clean: false });
                 self.phase = Phase::Ending;
             }
@@ -392,6 +393,9 @@ impl Machine {
             return;
         }
         actions.push(Action::Settle(Settled::Exited));
+        if !self.restarts.is_empty() {
+            actions.push(Action::Stopped);
+        }
         self.over(run.auto_remove, actions);
     }
 

@@ -161,7 +161,7 @@ impl World {
                     self.backing_off = false;
                 }
                 Action::ByHand(by_hand) => self.by_hand = by_hand,
-                Action::Halted => {}
+                Action::Killed | Action::Stopped | Action::Halted => {}
                 Action::Erase => {
                     assert!(
                         !self.guest && !self.booting && !self.erasing && !self.backing_off && !self.removed

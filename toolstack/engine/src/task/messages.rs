@@ -126,6 +126,10 @@ pub enum Action {
     StopBackOff,
     /// Records whether it was stopped by hand.
     ByHand(bool),
+    /// Tells that its process dies with its guest.
+    Killed,
+    /// Tells that it was stopped, by who wants it started again.
+    Stopped,
     /// Records that it ran until its host was halted.
     Halted,
     /// Tells what came of it at once, before anything else.

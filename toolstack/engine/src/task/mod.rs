@@ -40,7 +40,7 @@ use tokio_util::task::AbortOnDropHandle;
 struct Up {
     guest: Arc<dyn Guest>,
     session: Session,
-    events: mpsc::UnboundedReceiver<SessionEvent>,
+    events: mpsc::Receiver<SessionEvent>,
     ended: JoinHandle<Ended>,
     pumps: Vec<JoinHandle<()>>,
     /// Processes that an earlier engine started and this one knows nothing of.

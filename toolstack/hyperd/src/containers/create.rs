@@ -85,6 +85,7 @@ fn translate(mut body: Body) -> Result<(CreateRequest, Vec<String>), ApiError> {
         attach_stdout: body.attach_stdout.unwrap_or_default(),
         attach_stderr: body.attach_stderr.unwrap_or_default(),
         healthcheck: body.healthcheck.map(healthcheck).transpose()?,
+        request: None,
         host,
     };
     Ok((request, warnings))
