@@ -40,7 +40,7 @@ pub use pull::Progress;
 pub use registry::{Credentials, Found, Mirror, Registries, Retry};
 pub use rootfs::RootDisk;
 pub use save::Export;
-pub use store::{Image, Removed, Store};
+pub use store::{Image, Removed, Store, User};
 pub(crate) use store::{Staged, StoredLayer};
 pub use usage::Usage;
 pub use verify::Verified;

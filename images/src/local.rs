@@ -45,6 +45,8 @@ impl Store {
         now: i64,
     ) -> Result<Image, Error> {
         let id = digest_of(config);
+        // Until it has its names it is not one that nobody wants.
+        let _pin = self.pin(&[&id], &[])?;
         self.add_nameless(config, None, now).await?;
         let image = self.find(&id)?;
         let tags = names.iter().map(Name::to_string).collect();

@@ -12,13 +12,16 @@
 //!
 //! A file appears under its final name only when it is complete, verified and on disk.
 
+mod remove;
+
+pub use remove::{Removed, User};
+
 use crate::forms::Forms;
 use crate::layer::{digest_hex, digest_of};
-use crate::rootfs;
 use crate::{Error, ImageConfig, Name};
 use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -95,19 +98,13 @@ impl Named {
     }
 }
 
-/// What a removal did, in docker's words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Removed {
-    Untagged(String),
-    Deleted(String),
-}
-
 pub struct Store {
     root: PathBuf,
     references: Mutex<References>,
     /// One root file system is made at a time.
     pub(crate) making: tokio::sync::Mutex<()>,
-    /// Files that pulls under way rely on, and how many do: no image names them yet.
+    /// Files that pulls under way rely on, and how many do: no image names them yet. Who locks this and the references
+    /// locks this first.
     pinned: Mutex<BTreeMap<PathBuf, usize>>,
     forms: Mutex<Forms>,
 }
@@ -441,113 +438,6 @@ impl Store {
             }
         })
     }
-
-    /// Removes a name, and the image with its last one, damaged or not. `used` says who uses an image.
-    pub fn remove(
-        &self,
-        text: &str,
-        force: bool,
-        used: impl Fn(&str) -> Vec<String>,
-    ) -> Result<Vec<Removed>, Error> {
-        let image = self.find_record(text)?;
-        let shown = text
-            .parse::<Name>()
-            .map(|name| name.to_string())
-            .unwrap_or_default();
-        let by_name = image.names.contains(&shown);
-        let mut removed = Vec::new();
-        if by_name && image.names.len() > 1 {
-            let gone = without_name(&image, &shown);
-            self.change(|references| {
-                for record in &mut references.images {
-                    record.names.retain(|name| !gone.contains(name));
-                    if record.id == image.id {
-                        record.digests.retain(|digest| !gone.contains(digest));
-                    }
-                }
-            })?;
-            return Ok(gone.into_iter().map(Removed::Untagged).collect());
-        }
-        let short: String = image.id.chars().skip(7).take(12).collect();
-        if !by_name && image.names.len() > 1 && !force {
-            return Err(Error::Conflict(format!(
-                "unable to delete {short} (must be forced) - image is referenced in multiple repositories"
-            )));
-        }
-        let users = used(&image.id);
-        if let Some(user) = users.first() {
-            return Err(Error::Conflict(format!(
-                "unable to remove {text:?}: container {user} is using its referenced image {short}"
-            )));
-        }
-        self.change(|references| references.images.retain(|record| record.id != image.id))?;
-        removed.extend(
-            image
-                .names
-                .iter()
-                .chain(&image.digests)
-                .cloned()
-                .map(Removed::Untagged),
-        );
-        removed.push(Removed::Deleted(image.id.clone()));
-        removed.extend(self.collect_garbage()?.into_iter().map(Removed::Deleted));
-        Ok(removed)
-    }
-
-    /// Removes blobs, layers and root file systems that no image has; gives the diff_ids of removed layers. While the
-    /// config of an image cannot be read, every layer may be one of its own, so all of them stay.
-    pub fn collect_garbage(&self) -> Result<Vec<String>, Error> {
-        let records = self.references().images.clone();
-        let mut keep = BTreeSet::new();
-        let mut folders = vec!["blobs/sha256", "layers", "rootfs"];
-        for record in &records {
-            keep.insert(self.blob(&record.id)?);
-            keep.insert(self.blob(&record.manifest)?);
-            let Ok(configuration) = self.configuration(&record.id) else {
-                folders.truncate(1);
-                continue;
-            };
-            let diff_ids = configuration.rootfs().diff_ids();
-            keep.insert(self.rootfs_path(&rootfs::id(diff_ids)));
-            for diff_id in diff_ids {
-                keep.insert(self.layer(diff_id)?);
-                keep.insert(self.entries(diff_id)?);
-            }
-        }
-        let mut removed = Vec::new();
-        // Held until all is removed: a pull pins first and looks afterwards.
-        let pinned = self.pinned();
-        for folder in folders {
-            let folder = self.root.join(folder);
-            for entry in fs::read_dir(&folder).map_err(Error::read(&folder))?.flatten() {
-                let path = entry.path();
-                if !keep.contains(&path) && !pinned.contains_key(&path) {
-                    fs::remove_file(&path).map_err(Error::write(&path))?;
-                    if path.extension().is_some_and(|extension| extension == "tar")
-                        && let Some(stem) = path.file_stem()
-                    {
-                        removed.push(format!("sha256:{}", stem.to_string_lossy()));
-                    }
-                }
-            }
-        }
-        Ok(removed)
-    }
-}
-
-/// What goes with a name of an image: the name, and with a repository's last one its digests too, as with docker.
-fn without_name(image: &Record, name: &str) -> Vec<String> {
-    let repository = |name: &str| name.parse().map(|name: Name| name.repository()).ok();
-    let of = repository(name);
-    let is_last = !image
-        .names
-        .iter()
-        .any(|other| other != name && repository(other) == of);
-    let digests = image
-        .digests
-        .iter()
-        .filter(|digest| is_last && repository(digest) == of);
-    std::iter::once(name.to_owned()).chain(digests.cloned()).collect()
 }
 
 /// Makes what was renamed to `path` last.

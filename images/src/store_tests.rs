@@ -21,8 +21,23 @@ fn add(store: &Arc<Store>, name: &str, content: &[u8]) -> Image {
     store.find(&id).unwrap()
 }
 
-fn nobody(_: &str) -> Vec<String> {
+fn nobody(_: &str) -> Vec<User> {
     Vec::new()
+}
+
+/// One container that uses all images.
+fn somebody(is_running: bool) -> impl Fn(&str) -> Vec<User> {
+    move |_| {
+        vec![User {
+            container: "c1".to_owned(),
+            is_running,
+        }]
+    }
+}
+
+fn untagged(names: &[&str]) -> Vec<Removed> {
+    let names = names.iter().map(|name| (*name).to_owned());
+    names.map(Removed::Untagged).collect()
 }
 
 #[test]
@@ -100,7 +115,7 @@ fn names_move_and_the_last_one_takes_the_image_with_it() {
     assert!(store.find(&first.id).unwrap().names.is_empty());
     let removed = store.remove("a:1", false, nobody).unwrap();
     assert_eq!(removed, [Removed::Untagged("a:1".to_owned())]);
-    let conflict = store.remove("b:1", false, |_| vec!["c1".to_owned()]);
+    let conflict = store.remove("b:1", false, somebody(false));
     assert!(matches!(conflict, Err(Error::Conflict(_))));
     let removed = store.remove("b:1", false, nobody).unwrap();
     assert!(removed.contains(&Removed::Deleted(second.id.clone())));
@@ -204,4 +219,120 @@ fn a_repositorys_digests_go_with_its_last_name() {
     let image = store.find("other:1").unwrap();
     assert_eq!(image.digests, Vec::<String>::new());
     assert_eq!(image.names, ["other:1"]);
+}
+
+#[test]
+fn a_digest_goes_alone_while_anything_else_stands_for_its_image() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    let image = add(&store, "one", b"1");
+    let (digest, other) = (image.digests[0].clone(), format!("two@{}", digest_of(b"x")));
+    store.add_digest(&image.id, &other).unwrap();
+    assert_eq!(
+        store.remove(&digest, false, nobody).unwrap(),
+        untagged(&[&digest])
+    );
+    assert_eq!(store.find("one").unwrap().digests, std::slice::from_ref(&other));
+    // A name goes without those of other repositories.
+    assert_eq!(
+        store.remove("one", false, nobody).unwrap(),
+        untagged(&["one:latest"])
+    );
+    assert_eq!(store.find(&other).unwrap().id, image.id);
+    let removed = store.remove(&other, false, nobody).unwrap();
+    assert!(removed.contains(&Removed::Deleted(image.id.clone())));
+    assert!(store.find(&image.id).is_err());
+}
+
+#[test]
+fn an_image_stays_for_its_containers() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    let image = add(&store, "one", b"1");
+    let digest = image.digests[0].as_str();
+    let conflict = |text: &str, force, is_running, why: &str| {
+        let error = store.remove(text, force, somebody(is_running)).unwrap_err();
+        assert!(matches!(error, Error::Conflict(_)), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    let why = "container c1 is using its referenced image";
+    conflict("one", false, false, why);
+    conflict("one", false, true, why);
+    conflict(
+        &image.id,
+        false,
+        false,
+        "must be forced) - image is being used by stopped",
+    );
+    conflict(
+        &image.id,
+        true,
+        true,
+        "cannot be forced) - image is being used by running",
+    );
+    assert_eq!(
+        store.remove(&image.id, true, somebody(false)).unwrap(),
+        untagged(&["one:latest", digest])
+    );
+    conflict(&image.id, true, false, "has no name");
+    let kept = store.find(&image.id).unwrap();
+    assert_eq!((kept.names, kept.digests), (vec![], vec![]));
+    assert!(store.collect_garbage().unwrap().is_empty());
+
+    // By its name also while one runs.
+    store.tag(&image.id, &"two".parse().unwrap()).unwrap();
+    assert_eq!(
+        store.remove("two", true, somebody(true)).unwrap(),
+        untagged(&["two:latest"])
+    );
+    // When they are gone it goes as any other.
+    let removed = store.remove(&image.id, false, nobody).unwrap();
+    assert_eq!(removed[0], Removed::Deleted(image.id));
+}
+
+#[test]
+fn only_an_image_that_nobody_wants_is_pruned() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    let (named, nameless) = (add(&store, "named", b"1"), add(&store, "nameless", b"2"));
+    assert!(store.prune(&named.id, false).unwrap().is_empty());
+    store.tag(&named.id, &"nameless".parse().unwrap()).unwrap();
+    assert!(store.find(&nameless.id).unwrap().names.is_empty());
+    // Somebody is about to give it a name.
+    let pin = store.pin(&[&nameless.id], &[]).unwrap();
+    assert!(store.prune(&nameless.id, false).unwrap().is_empty());
+    assert!(store.prune(&nameless.id, true).unwrap().is_empty());
+    drop(pin);
+    let removed = store.prune(&nameless.id, false).unwrap();
+    let deleted = [&nameless.id, &digest_of(b"2")].map(|id| Removed::Deleted(id.clone()));
+    assert_eq!(
+        removed,
+        [untagged(&[&nameless.digests[0]]), deleted.to_vec()].concat()
+    );
+    assert!(store.prune(&nameless.id, false).unwrap().is_empty());
+    let removed = store.prune(&named.id, true).unwrap();
+    assert!(removed.contains(&Removed::Deleted(named.id)));
+    assert!(store.list().unwrap().is_empty());
+}
+
+#[test]
+fn garbage_is_collected_while_images_come() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    std::thread::scope(|scope| {
+        let adding = scope.spawn(|| {
+            for number in 0..50_u32 {
+                let content = number.to_le_bytes();
+                let diff_id = digest_of(&content);
+                let id = digest_of(CONFIG.replace("DIFF", &diff_id).as_bytes());
+                let pin = store.pin(&[&id, &digest_of(b"name")], &[diff_id]).unwrap();
+                add(&store, "name", &content);
+                drop(pin);
+            }
+        });
+        while !adding.is_finished() {
+            store.collect_garbage().unwrap();
+        }
+    });
+    assert_eq!(store.list().unwrap().len(), 50);
 }

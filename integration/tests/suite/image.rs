@@ -105,8 +105,12 @@ fn store(dom0: &Dom0<'_>) {
     dom0.hyper(&["rmi", "no/such:image"])
         .code(1)
         .one_error("No such image");
+    // Its digest goes alone, and with the last name all of it.
+    dom0.hyper(&["rmi", &digest])
+        .ok()
+        .stdout(&format!("Untagged: {digest}\n"));
+    assert_eq!(dom0.inspect(DEBIAN, "{{.Id}}"), id);
     dom0.hyper(&["rmi", "-f", DEBIAN]).ok();
-    dom0.hyper(&["rmi", "-f", &digest]);
     dom0.forget_pulled();
     assert!(!rows(&[]).iter().any(|row| row == DEBIAN));
 }
@@ -116,11 +120,31 @@ fn in_use(dom0: &Dom0<'_>) {
     let odd = "localhost:5000/busybox:odd";
     dom0.idle("user", odd);
     dom0.hyper(&["rmi", odd]).code(1).one_error("container");
-    dom0.exec("user", &["cat", "/odd/replaced"])
+    let read = || {
+        dom0.exec("user", &["cat", "/odd/replaced"])
+            .ok()
+            .stdout("new content");
+    };
+    read();
+    let id = dom0.inspect(odd, "{{.Id}}");
+    dom0.hyper(&["rmi", "-f", &id])
+        .code(1)
+        .one_error("cannot be forced");
+    // That one which does not run keeps its image too, without a name, until it is gone.
+    dom0.hyper(&["stop", "-t", "0", "user"]).ok();
+    dom0.hyper(&["rmi", odd]).code(1).one_error("must be forced");
+    dom0.hyper(&["rmi", "-f", odd])
         .ok()
-        .stdout("new content");
+        .out_has(&format!("Untagged: {odd}"))
+        .out_lacks("Deleted");
+    dom0.hyper(&["inspect", odd]).code(1);
+    dom0.hyper(&["image", "prune", "-f"]).ok().out_lacks(&id);
+    dom0.hyper(&["start", "user"]).ok();
+    read();
     dom0.remove("user");
-    dom0.hyper(&["rmi", odd]).ok().out_has("Untagged");
+    dom0.hyper(&["image", "prune", "-f"])
+        .ok()
+        .out_has(&format!("deleted: {id}"));
     dom0.forget_pulled();
 }
 

@@ -31,7 +31,7 @@ use crate::state::{Container, Status};
 use crate::unwritten::{self, Unwritten};
 use crate::xen_host::XenHost;
 use crate::{disks, log, names, records, requests, restore};
-use images::{Credentials, Image, Name, Progress, Removed, Store, Verified};
+use images::{Credentials, Image, Name, Progress, Removed, Store, User, Verified};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, RwLock};
@@ -392,6 +392,7 @@ impl Engine {
             .map_err(|error| Error::from_source(ErrorKind::Failed, "verifying the images", &error))??)
     }
 
+    /// Removes a name of an image, or all of it; containers that use it keep it.
     pub async fn remove_image(&self, text: &str, force: bool) -> Result<Vec<Removed>, Error> {
         let _images = self.images_lock.lock().await;
         let containers = self.containers();
@@ -403,26 +404,49 @@ impl Engine {
                 containers
                     .iter()
                     .filter(|container| container.image_id == image_id)
-                    .filter(|container| !force || container.state.status.is_up())
-                    .map(|container| container.short_id().to_owned())
+                    .map(|container| User {
+                        container: container.short_id().to_owned(),
+                        is_running: container.state.status.is_running(),
+                    })
                     .collect()
             })
         });
         let removed = removed
             .await
             .map_err(|error| Error::from_source(ErrorKind::Failed, "removing the image", &error))??;
+        self.tell_removed(image.as_ref(), &removed);
+        Ok(removed)
+    }
+
+    /// Removes an image that no container uses, nobody is making and, unless `named_too`, has no name; gives nothing
+    /// when it stays.
+    pub async fn prune_image(&self, image: &Image, named_too: bool) -> Result<Vec<Removed>, Error> {
+        let _images = self.images_lock.lock().await;
+        let containers = self.containers();
+        if containers.iter().any(|container| container.image_id == image.id) {
+            return Ok(Vec::new());
+        }
+        let (store, id) = (Arc::clone(&self.cx.images), image.id.clone());
+        let removed = tokio::task::spawn_blocking(move || store.prune(&id, named_too));
+        let removed = removed
+            .await
+            .map_err(|error| Error::from_source(ErrorKind::Failed, "removing the image", &error))??;
+        self.tell_removed(Some(image), &removed);
+        Ok(removed)
+    }
+
+    fn tell_removed(&self, image: Option<&Image>, removed: &[Removed]) {
         let (untagged, deleted): (Vec<_>, Vec<_>) = removed
             .iter()
             .partition(|one| matches!(one, Removed::Untagged(_)));
-        let id = image.as_ref().map_or("", |image| &image.id);
+        let id = image.map_or("", |image| &image.id);
         for _ in untagged {
-            self.tell_image("untag", id, id, image.as_ref());
+            self.tell_image("untag", id, id, image);
         }
         // The first is the image, the others are what it was made of.
         if let Some(Removed::Deleted(id)) = deleted.first() {
-            self.tell_image("delete", id, id, image.as_ref());
+            self.tell_image("delete", id, id, image);
         }
-        Ok(removed)
     }
 
     pub async fn summary(&self) -> Result<HostSummary, Error> {

@@ -35,24 +35,22 @@ pub async fn prune(call: &Call) -> Answer {
     let filters = Filters::of(&call.query, PRUNE_FILTERS)?;
     let only_nameless = filters.flag("dangling")?.unwrap_or(true);
     let until = until(&filters, Utc::now())?;
-    let containers = call.engine().containers();
     let mut removed = Vec::new();
     let mut reclaimed = 0;
     for image in call.engine().images().list()? {
-        let used = containers.iter().any(|container| container.image_id == image.id);
         let young = until.is_some_and(|until| created(&image).unwrap_or_default() >= until);
-        let named = only_nameless && !image.names.is_empty();
-        if used || young || named || !filters.labels(&image.config.labels) {
+        if young || !filters.labels(&image.config.labels) {
             continue;
         }
         let engine = call.app.engine.clone();
-        // By id, all its names go with it: that has to be forced.
-        match to_the_end(async move { engine.remove_image(&image.id, true).await }).await {
+        let size = image.size;
+        match to_the_end(async move { engine.prune_image(&image, !only_nameless).await }).await {
+            Ok(done) if done.is_empty() => {}
             Ok(done) => {
                 removed.extend(removed_json(&done));
-                reclaimed += image.size;
+                reclaimed += size;
             }
-            Err(error) => tracing::debug!(error = error.message, "an image was not pruned"),
+            Err(error) => tracing::warn!(error = error.message, "an image was not pruned"),
         }
     }
     pruned(call, "image", reclaimed);
