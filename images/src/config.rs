@@ -27,7 +27,7 @@ pub struct ImageConfig {
 #[serde(default, rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `NONE`, or `CMD` and words, or `CMD-SHELL` and a line; nothing when it is inherited.
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default", skip_serializing_if = "Vec::is_empty")]
     pub test: Vec<String>,
     /// Nanoseconds, as the ones below.
     #[serde(deserialize_with = "or_default", skip_serializing_if = "is_zero")]

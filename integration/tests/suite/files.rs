@@ -298,6 +298,10 @@ fn commit(dom0: &Dom0<'_>) {
             "/tmp:exec",
             "-e",
             "KEPT=yes",
+            "--health-cmd",
+            "true",
+            "--health-interval",
+            "1h",
             DEBIAN,
             "sleep",
             "1000000",
@@ -327,6 +331,14 @@ fn commit(dom0: &Dom0<'_>) {
     assert_eq!(
         dom0.inspect("made:1", "{{.Id}} {{.Author}} {{.Comment}}"),
         format!("{id} me by hand")
+    );
+    assert_eq!(
+        dom0.inspect("made:1", "{{json .Config.Healthcheck}}"),
+        dom0.inspect("box", "{{json .Config.Healthcheck}}")
+    );
+    assert_eq!(
+        dom0.inspect("made:1", "{{json .Config.Healthcheck.Test}}"),
+        r#"["CMD-SHELL","true"]"#
     );
     dom0.hyper(&["history", "made:1"]).ok().out_has("by hand");
     dom0.hyper(&["run", "--rm", "made:1"]).ok().stdout("own\n");

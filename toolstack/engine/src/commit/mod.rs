@@ -52,7 +52,7 @@ impl Engine {
         let parent_config: Value = serde_json::from_slice(&self.cx.images.document(&parent.id)?)
             .map_err(|error| Error::from_source(ErrorKind::Failed, "reading the image's config", &error))?;
         // What is wrong with the request is told before anything is done.
-        let settings = settings(&record, &parent_config, &request)?;
+        let settings = settings(&record, &request)?;
         let access = self.access(text).await?;
         let pause = request.pause && record.state.status.is_up();
         let download = access.download(|stream| FileJob::Layer { stream, pause });
@@ -138,8 +138,8 @@ impl Engine {
 }
 
 /// What the new image says about how to run it.
-fn settings(record: &Container, parent: &Value, request: &CommitRequest) -> Result<Settings, Error> {
-    let own = Settings::of_container(&record.config, &parent["config"]);
+fn settings(record: &Container, request: &CommitRequest) -> Result<Settings, Error> {
+    let own = Settings::of_container(&record.config);
     let mut settings = match &request.config {
         Some(config) => Settings::of_json(config)
             .map_err(|error| Error::from_source(ErrorKind::Invalid, "invalid config", &error))?,

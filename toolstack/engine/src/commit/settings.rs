@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind};
 use crate::signal;
 use crate::spec::Config;
+use images::Healthcheck;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ pub struct Settings {
     #[serde(deserialize_with = "words", skip_serializing_if = "Option::is_none")]
     pub cmd: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub healthcheck: Option<Value>,
+    pub healthcheck: Option<Healthcheck>,
     #[serde(deserialize_with = "or_default", skip_serializing_if = "Set::is_empty")]
     pub volumes: Set,
     #[serde(deserialize_with = "or_default", skip_serializing_if = "String::is_empty")]
@@ -69,8 +70,7 @@ impl Settings {
         Self::deserialize(value)
     }
 
-    /// `image`: the config of its image, for what a container does not keep.
-    pub fn of_container(config: &Config, image: &Value) -> Self {
+    pub fn of_container(config: &Config) -> Self {
         let some = |words: &Vec<String>| Some(words.clone()).filter(|words| !words.is_empty());
         Self {
             user: config.user.clone(),
@@ -78,7 +78,7 @@ impl Settings {
             env: config.env.clone(),
             entrypoint: some(&config.entrypoint),
             cmd: some(&config.cmd),
-            healthcheck: image.get("Healthcheck").filter(|check| !check.is_null()).cloned(),
+            healthcheck: config.healthcheck.clone(),
             volumes: set(&config.volumes),
             working_dir: config.working_dir.clone(),
             on_build: Vec::new(),
@@ -133,7 +133,10 @@ impl Settings {
                 self.entrypoint = container.entrypoint;
             }
         }
-        self.healthcheck = self.healthcheck.take().or(container.healthcheck);
+        self.healthcheck = match self.healthcheck.take() {
+            Some(own) => Some(own.over(container.healthcheck.as_ref())),
+            None => container.healthcheck,
+        };
     }
 
     pub fn to_json(&self) -> Value {
@@ -184,5 +187,40 @@ mod tests {
             ..Settings::default()
         });
         assert_eq!(settings.to_json(), json!({ "Entrypoint": ["/own"] }));
+    }
+
+    #[test]
+    fn a_containers_own_health_check_goes_along() {
+        let check = |test: &[&str]| Healthcheck {
+            test: test.iter().map(|word| (*word).to_owned()).collect(),
+            interval: 3_000_000_000,
+            ..Healthcheck::default()
+        };
+        let container = |check| {
+            Settings::of_container(&Config {
+                healthcheck: check,
+                ..Config::default()
+            })
+        };
+        assert_eq!(container(None).to_json(), json!({}));
+        let own = container(Some(check(&["CMD-SHELL", "true"])));
+        let json = json!({ "Test": ["CMD-SHELL", "true"], "Interval": 3_000_000_000_i64 });
+        assert_eq!(own.to_json(), json!({ "Healthcheck": json }));
+        // One that is switched off stays so.
+        let off = container(Some(check(&["NONE"]))).to_json();
+        assert_eq!(off["Healthcheck"]["Test"], json!(["NONE"]));
+
+        let mut settings = Settings::of_json(&json!({ "Healthcheck": null })).unwrap();
+        settings.merge(own.clone());
+        assert_eq!(settings.healthcheck, own.healthcheck);
+        let mut settings = Settings::of_json(&json!({ "Healthcheck": { "Retries": 7 } })).unwrap();
+        settings.merge(own.clone());
+        assert_eq!(
+            settings.to_json()["Healthcheck"],
+            json!({ "Test": ["CMD-SHELL", "true"], "Interval": 3_000_000_000_i64, "Retries": 7 })
+        );
+        let mut settings = own;
+        settings.change(&["HEALTHCHECK NONE".to_owned()]).unwrap();
+        assert_eq!(settings.to_json()["Healthcheck"], json!({ "Test": ["NONE"] }));
     }
 }
