@@ -241,7 +241,7 @@ async fn what_was_pulled_is_pushed_as_it_is() {
         // From one of its repositories to another.
         (&first, "c", &[Lie::NoMounts]),
         // From one registry to the other.
-        (&second, "a", &[Lie::LosesHalfAChunk]),
+        (&second, "a", &[Lie::LosesHalfABody]),
         (
             &second,
             "b",
@@ -270,6 +270,35 @@ async fn what_was_pulled_is_pushed_as_it_is() {
     let scopes = second.state().scopes();
     let repositories = ["repository:b:pull,push", "repository:a:pull"];
     assert_eq!(scopes, repositories);
+}
+
+#[tokio::test]
+async fn a_layer_goes_at_once_and_what_a_break_cut_in_chunks() {
+    let first = Fake::start().await;
+    first.put_image("a", "1", &[tar("large", 20 << 20)]);
+    let (_folder, store) = store();
+    let image = pull(&store, &first.name("a:1")).await.unwrap();
+    for (lies, uploads, patches) in [
+        (&[][..], 1, 1),
+        (&[Lie::NoChunks, Lie::StaleRange], 1, 1),
+        // Ten MiB are missing.
+        (&[Lie::LosesHalfABody, Lie::SmallChunks], 1, 4),
+        (&[Lie::LosesHalfABody, Lie::StaleRange], 1, 4),
+        // The first chunk is refused, and all of it goes once more.
+        (&[Lie::LosesHalfABody, Lie::NoChunks], 2, 3),
+    ] {
+        let target = Fake::start().await;
+        target.lie(lies);
+        let name = target.name("b:1");
+        store.tag(&image.id, &name).unwrap();
+        push(&store, &name, Credentials::Anonymous).await.unwrap();
+        // One more is the config's.
+        assert_eq!(target.count("POST /v2/b/blobs/uploads"), uploads + 1, "{lies:?}");
+        let sent = target.count("PATCH /v2/b/blobs/uploads");
+        assert_eq!(sent, patches, "{lies:?}");
+        let (_other_folder, other) = self::store();
+        assert_eq!(pull(&other, &name).await.unwrap().id, image.id);
+    }
 }
 
 #[tokio::test]

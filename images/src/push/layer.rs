@@ -1,20 +1,26 @@
 //! One layer on its way to a registry: found there, mounted, passed on from where it was pulled, or compressed.
 
 use super::Push;
-use super::source::Source;
+use super::source::{Sending, Source};
 use crate::compress;
 use crate::forms::Form;
 use crate::pull::Progress;
-use crate::registry::{BlobReader, Fault, Session, Started, Upload};
+use crate::registry::{BlobReader, BrokenOff, CHUNK_BYTES, Fault, READ_TIMEOUT, Session, Started, Upload};
 use crate::{Credentials, Error, Name};
 use bytes::Bytes;
+use reqwest::Body;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// Each costs a request that may be refused.
 const MAX_MOUNTS: usize = 3;
 /// Places that a layer was pulled from, which may be gone.
 const MAX_ORIGINS: usize = 2;
+
+const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// Why a layer was not sent.
 enum Unsent {
@@ -158,8 +164,7 @@ impl Push<'_> {
             let Started::Upload(mut upload) = self.session.start_upload(None).await? else {
                 return Err(Fault::Nonsense("it mounts what it was not asked to".to_owned()).into());
             };
-            let source = origin.open(form).await.map_err(Unsent::Source)?;
-            match self.try_send(form, source, &mut upload).await {
+            match self.try_send(form, &origin, &mut upload).await {
                 Ok(last) => match upload.finish(&form.digest, form.bytes, last).await {
                     Err(Fault::Lost) if attempts.again(None).await => {}
                     result => return Ok(result?),
@@ -173,26 +178,94 @@ impl Push<'_> {
         }
     }
 
-    /// Sends all but the last bytes, which are given back: with them the blob is there, so all must have been verified.
-    async fn try_send(&self, form: &Form, mut source: Source, upload: &mut Upload) -> Result<Bytes, Unsent> {
+    /// Sends a layer, or gives back a small one, which goes with the request that ends the upload. With that the blob is
+    /// there, so all must have been verified.
+    async fn try_send(&self, form: &Form, origin: &Origin<'_>, upload: &mut Upload) -> Result<Bytes, Unsent> {
+        let mut source = origin.open(form).await.map_err(Unsent::Source)?;
+        let first = source.chunk(CHUNK_BYTES).await.map_err(Unsent::Source)?;
+        // More is refused when it comes, less when there is no more.
+        if first.len() as u64 >= form.bytes || first.len() < CHUNK_BYTES {
+            source.check(form).map_err(Unsent::Source)?;
+            self.sent(form, first.len() as u64);
+            return Ok(first);
+        }
+        if let Some(broken) = self.stream(form, source, first, upload).await? {
+            let received = upload.received(broken, form.bytes).await?;
+            let source = origin.open(form).await.map_err(Unsent::Source)?;
+            self.resume(form, source, received, upload).await?;
+        }
+        self.sent(form, form.bytes);
+        Ok(Bytes::new())
+    }
+
+    /// Sends all of a layer at once.
+    async fn stream(
+        &self,
+        form: &Form,
+        source: Source,
+        first: Bytes,
+        upload: &mut Upload,
+    ) -> Result<Option<BrokenOff>, Unsent> {
+        let sending = Arc::new(Sending::default());
+        let stream = source.into_stream(first, form.clone(), Arc::clone(&sending));
+        let mut request = pin!(upload.stream(Body::wrap_stream(stream)));
+        let mut tick = tokio::time::interval(REPORT_EVERY);
+        let (mut current, mut moved) = (0, Instant::now());
+        let broken = loop {
+            tokio::select! {
+                result = &mut request => break result,
+                _ = tick.tick() => {
+                    let before = std::mem::replace(&mut current, sending.bytes.load(Ordering::Relaxed));
+                    if before != current {
+                        moved = Instant::now();
+                    } else if moved.elapsed() > READ_TIMEOUT {
+                        let fault = Fault::Nonsense("it takes no more of an upload".to_owned());
+                        break Ok(Some(BrokenOff::by(fault)));
+                    }
+                    self.sent(form, current);
+                }
+            }
+        };
+        // Why there were no more bytes tells more than that there were none.
+        if let Some(error) = sending.failure() {
+            return Err(Unsent::Source(error));
+        }
+        match broken? {
+            None if !sending.is_whole.load(Ordering::Relaxed) => {
+                let fault = Fault::Nonsense("it answers before it has all of an upload".to_owned());
+                Ok(Some(BrokenOff::by(fault)))
+            }
+            broken => Ok(broken),
+        }
+    }
+
+    /// Sends what the registry does not have, in chunks; all of the layer is read and verified once more.
+    async fn resume(
+        &self,
+        form: &Form,
+        mut source: Source,
+        received: u64,
+        upload: &mut Upload,
+    ) -> Result<(), Unsent> {
         let mut offset = 0;
         loop {
-            let chunk = source.chunk(upload.chunk_bytes).await.map_err(Unsent::Source)?;
+            let known = received.saturating_sub(offset);
+            let most = match known {
+                0 => upload.chunk_bytes,
+                known => usize::try_from(known).unwrap_or(CHUNK_BYTES).min(CHUNK_BYTES),
+            };
+            let chunk = source.chunk(most).await.map_err(Unsent::Source)?;
             let end = offset + chunk.len() as u64;
-            // More is refused when it comes, less when there is no more.
-            let is_last = end >= form.bytes || chunk.len() < upload.chunk_bytes;
+            let is_last = end >= form.bytes || chunk.len() < most;
             if is_last {
                 source.check(form).map_err(Unsent::Source)?;
             }
-            // A small one goes with the request that ends the upload.
-            if is_last && offset == 0 {
+            if known == 0 {
+                upload.append(offset, &chunk).await?;
                 self.sent(form, end);
-                return Ok(chunk);
             }
-            upload.append(offset, &chunk).await?;
-            self.sent(form, end);
             if is_last {
-                return Ok(Bytes::new());
+                return Ok(());
             }
             offset = end;
         }

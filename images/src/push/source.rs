@@ -5,13 +5,37 @@ use crate::forms::Form;
 use crate::layer::hex;
 use crate::registry::BlobReader;
 use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
 use sha2::{Digest, Sha256};
+use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
 /// As pieces of a file are read and hashed.
 const PIECE_BYTES: usize = 256 << 10;
+
+/// How far a body is that is being sent.
+#[derive(Default)]
+pub struct Sending {
+    pub bytes: AtomicU64,
+    /// All of it is verified.
+    pub is_whole: AtomicBool,
+    failure: Mutex<Option<Error>>,
+}
+
+impl Sending {
+    fn fail(&self, error: Error) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// What ended it before its time, if that was on our side.
+    pub fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 enum From {
     File { file: File, path: std::path::PathBuf },
@@ -80,6 +104,42 @@ impl Source {
                 Ok(left.split_to(most.min(left.len())))
             }
         }
+    }
+
+    /// All of a layer as a body, of which `first` has been read. Before its last bytes go, all of it is verified.
+    pub fn into_stream(
+        self,
+        first: Bytes,
+        form: Form,
+        sending: Arc<Sending>,
+    ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+        stream::try_unfold((self, Some(first)), move |(mut source, first)| {
+            let (form, sending) = (form.clone(), Arc::clone(&sending));
+            async move {
+                let piece = match first {
+                    Some(first) => Ok(first),
+                    None => source.chunk(PIECE_BYTES).await,
+                };
+                let piece = piece.and_then(|piece| {
+                    if piece.is_empty() || source.bytes >= form.bytes {
+                        source.check(&form)?;
+                        sending.is_whole.store(true, Ordering::Relaxed);
+                    }
+                    Ok(piece)
+                });
+                match piece {
+                    Ok(piece) if piece.is_empty() => Ok(None),
+                    Ok(piece) => {
+                        sending.bytes.store(source.bytes, Ordering::Relaxed);
+                        Ok(Some((piece, (source, None))))
+                    }
+                    Err(error) => {
+                        sending.fail(error);
+                        Err(io::Error::other("the layer gives no more"))
+                    }
+                }
+            }
+        })
     }
 
     /// After all of it: whether that was the blob it should be.

@@ -3,7 +3,7 @@
 use super::Registries;
 use crate::Error;
 use reqwest::redirect::{Attempt, Policy};
-use reqwest::{Certificate, Client, Url};
+use reqwest::{Certificate, Client, ClientBuilder, Url};
 use serde::Deserialize;
 use std::fmt;
 use std::io;
@@ -112,7 +112,16 @@ impl Endpoint {
     }
 
     pub fn client(&self) -> Result<Client, Error> {
-        let mut builder = super::client()
+        self.build(super::client())
+    }
+
+    /// For requests that take as long as their bodies.
+    pub fn patient_client(&self) -> Result<Client, Error> {
+        self.build(super::patient_client())
+    }
+
+    fn build(&self, builder: ClientBuilder) -> Result<Client, Error> {
+        let mut builder = builder
             .redirect(Policy::custom(redirect))
             .tls_certs_merge(read_certificates(&self.certificates)?);
         // Others go where HTTPS_PROXY, HTTP_PROXY and NO_PROXY say.

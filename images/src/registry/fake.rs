@@ -25,8 +25,14 @@ pub enum Lie {
     EndlessManifest,
     /// Sends to another registry for blobs.
     Redirects,
-    /// Takes half of the first chunk, and hangs up.
-    LosesHalfAChunk,
+    /// Takes half of the first body, and hangs up.
+    LosesHalfABody,
+    /// Refuses chunks of more than 4 MiB, as GHCR does.
+    SmallChunks,
+    /// Refuses chunks, as Google's Artifact Registry does.
+    NoChunks,
+    /// Tells of the first chunk only, as ECR does.
+    StaleRange,
     /// Forgets the first upload in its middle.
     ForgetsAnUpload,
     WantsPassword,
@@ -78,6 +84,10 @@ fn with(mut response: Response<Body>, headers: &[(&'static str, String)]) -> Res
     }
     response
 }
+
+/// What is instead of an answer.
+#[derive(Clone)]
+struct HangUp;
 
 /// A body that ends before its announced length.
 fn broken(bytes: Bytes, length: usize) -> Response<Body> {
@@ -211,7 +221,7 @@ async fn serve(State(fake): State<Fake>, request: Request) -> Response<Body> {
         return with(respond(401, ""), &[("www-authenticate", challenge)]);
     }
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    match (parts.method.as_str(), segments.as_slice()) {
+    let response = match (parts.method.as_str(), segments.as_slice()) {
         (_, ["v2"]) => respond(200, "{}"),
         ("GET", ["v1", "search"]) => respond(
             200,
@@ -253,7 +263,13 @@ async fn serve(State(fake): State<Fake>, request: Request) -> Response<Body> {
             &parts.headers,
         ),
         _ => respond(404, ""),
+    };
+    drop(state);
+    if response.extensions().get::<HangUp>().is_some() {
+        // With its task the connection ends.
+        std::panic::resume_unwind(Box::new(()));
     }
+    response
 }
 
 fn tags(state: &Contents, repository: &str, query: &BTreeMap<String, String>) -> Response<Body> {
@@ -324,11 +340,10 @@ fn upload(
     headers: &HeaderMap,
     body: &[u8],
 ) -> Response<Body> {
-    let (loses, forgets) = (
-        state.lies.remove(&Lie::LosesHalfAChunk),
-        id == 0 && method == "PATCH" && state.lies.remove(&Lie::ForgetsAnUpload),
-    );
-    if forgets {
+    let told = state.lies.clone();
+    let lies = |lie| told.contains(&lie);
+    let loses = method == "PATCH" && state.lies.remove(&Lie::LosesHalfABody);
+    if id == 0 && method == "PATCH" && state.lies.remove(&Lie::ForgetsAnUpload) {
         state.uploads.remove(&id);
     }
     let Some(bytes) = state.uploads.get_mut(&id) else {
@@ -338,19 +353,31 @@ fn upload(
     match method {
         "PATCH" => {
             let begin = format!("{}-", bytes.len());
-            if !headers[header::CONTENT_RANGE]
-                .to_str()
-                .unwrap()
-                .starts_with(&begin)
-            {
+            let chunk = headers.get(header::CONTENT_RANGE);
+            if chunk.is_some() && lies(Lie::NoChunks) {
+                return respond(400, "");
+            }
+            let fits = match chunk.map(|range| range.to_str().unwrap()) {
+                Some(range) => range.starts_with(&begin),
+                None => bytes.is_empty(),
+            };
+            if !fits || chunk.is_some() && lies(Lie::SmallChunks) && body.len() > 4 << 20 {
                 return respond(416, "");
             }
             if loses {
                 bytes.extend_from_slice(&body[..body.len() / 2]);
-                return broken(Bytes::new(), 10);
+                let mut none = respond(502, "");
+                none.extensions_mut().insert(HangUp);
+                return none;
             }
+            let stale = range(bytes);
             bytes.extend_from_slice(body);
-            with(respond(202, ""), &[("range", range(bytes))])
+            let told = if lies(Lie::StaleRange) {
+                stale
+            } else {
+                range(bytes)
+            };
+            with(respond(202, ""), &[("range", told)])
         }
         "GET" => with(respond(204, ""), &[("range", range(bytes))]),
         "DELETE" => {

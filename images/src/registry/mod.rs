@@ -4,7 +4,7 @@
 //!   endpoint   where a registry answers; mirrors, certificates, proxies
 //!   session    requests about one repository                     (auth.rs, retry.rs)
 //!   blob       a blob that comes, and goes on where it broke off
-//!   upload     a blob that goes, chunk by chunk
+//!   upload     a blob that goes, and goes on where it broke off
 //!   tags       what tags there are
 //!   search     what repositories there are, at docker.io
 //! ```
@@ -30,7 +30,7 @@ pub use search::Found;
 pub(crate) use blob::BlobReader;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use session::{Fault, MAX_DOCUMENT_BYTES, Session};
-pub(crate) use upload::{Started, Upload};
+pub(crate) use upload::{BrokenOff, CHUNK_BYTES, Started, Upload};
 
 use crate::{Error, Name};
 use reqwest::{ClientBuilder, Method, Request, StatusCode};
@@ -41,16 +41,20 @@ use std::time::Duration;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Without a byte of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A client of web servers, whose waits are limited.
 pub(crate) fn client() -> ClientBuilder {
+    patient_client().read_timeout(READ_TIMEOUT)
+}
+
+/// One that waits for an answer as long as there is something to send: that limit begins with a request, not behind it.
+fn patient_client() -> ClientBuilder {
     // Which cryptography all connections use. Repeated calls are refused and mean nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .user_agent(concat!("hyper/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
 }
 
 /// How registries are reached.
@@ -113,7 +117,8 @@ impl Registries {
     ) -> Result<Arc<Session>, Error> {
         let endpoint = Endpoint::of(self, name.registry())?;
         let retry = self.retry.clone();
-        Session::new(endpoint, name, "pull,push", others, credentials, retry).map(Arc::new)
+        let session = Session::new(endpoint, name, "pull,push", others, credentials, retry)?;
+        session.with_uploads().map(Arc::new)
     }
 
     /// Whether `registry` (`host[:port]`) accepts the credentials. A registry that asks for none accepts all.

@@ -105,6 +105,8 @@ pub(crate) struct Session {
     /// As people know it.
     shown: String,
     client: Client,
+    /// For bodies that are streamed.
+    uploads: Option<Client>,
     credentials: Credentials,
     /// What a token is to allow.
     scopes: Vec<String>,
@@ -134,6 +136,7 @@ impl Session {
         scopes.extend(others.iter().map(|other| format!("repository:{other}:pull")));
         Ok(Self {
             client: endpoint.client()?,
+            uploads: None,
             endpoint,
             repository,
             shown: name.repository(),
@@ -141,6 +144,15 @@ impl Session {
             scopes,
             retry,
             given: Mutex::new(None),
+        })
+    }
+
+    /// Of use for pushing.
+    pub fn with_uploads(self) -> Result<Self, Error> {
+        let uploads = self.endpoint.patient_client()?;
+        Ok(Self {
+            uploads: Some(uploads),
+            ..self
         })
     }
 
@@ -188,6 +200,16 @@ impl Session {
             request.headers_mut().insert(AUTHORIZATION, given.clone());
         }
         Ok(self.client.execute(request).await?)
+    }
+
+    /// Sends a body that cannot be sent twice, with what the registry has last asked for.
+    pub async fn stream(&self, mut request: Request) -> Result<Response, Fault> {
+        let given = self.given.lock().await.clone();
+        if let Some(given) = given.filter(|_| self.is_ours(request.url())) {
+            request.headers_mut().insert(AUTHORIZATION, given);
+        }
+        let client = self.uploads.as_ref().unwrap_or(&self.client);
+        Ok(client.execute(request).await?)
     }
 
     /// What a registry that refused `given` asks for, if we have it.

@@ -1,7 +1,9 @@
-//! A blob on its way to a registry, chunk by chunk. What a broken connection has cut is found out from the registry and
-//! sent again.
+//! A blob on its way to a registry: in one request, as docker sends it. What a broken connection has cut is found out from
+//! the registry, and what is missing goes in chunks.
 //!
-//! "Pushing a blob in chunks" of the OCI distribution specification.
+//! "Pushing a blob in chunks" of the OCI distribution specification. Registries differ in what they take of it: all take
+//! one body without a range, GHCR no chunk of more than 4 MiB, Google's Artifact Registry none at all, and ECR tells of
+//! the first one only that it has it.
 
 use super::session::{Fault, Session, is_transient, may_pass, retry_after, success};
 use bytes::Bytes;
@@ -10,9 +12,10 @@ use reqwest::header::{
 };
 use reqwest::{Body, Method, Request, Response, StatusCode, Url};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// What is in memory of each layer that is being pushed.
-const CHUNK_BYTES: usize = 8 << 20;
+/// What is in memory of each layer that is being pushed; GHCR's limit of a chunk.
+pub(crate) const CHUNK_BYTES: usize = 4 << 20;
 /// A registry that keeps parts elsewhere may want larger ones; more than this is too much.
 const MOST_CHUNK_BYTES: usize = 32 << 20;
 const CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
@@ -29,6 +32,20 @@ pub(crate) struct Upload {
     location: Url,
     /// How long chunks are; the last may be shorter.
     pub chunk_bytes: usize,
+}
+
+/// What was sent has not all arrived, and may another time.
+#[derive(Debug)]
+pub(crate) struct BrokenOff {
+    pub fault: Fault,
+    /// How long the registry wants to be left alone.
+    asked: Option<Duration>,
+}
+
+impl BrokenOff {
+    pub fn by(fault: Fault) -> Self {
+        Self { fault, asked: None }
+    }
 }
 
 impl Session {
@@ -50,11 +67,6 @@ impl Session {
         let least = response.headers().get(CHUNK_MIN_LENGTH);
         let least = least.and_then(|least| least.to_str().ok()?.parse::<usize>().ok());
         let chunk_bytes = CHUNK_BYTES.max(least.unwrap_or(0));
-        if chunk_bytes > MOST_CHUNK_BYTES {
-            return Err(Fault::Nonsense(format!(
-                "it wants chunks of {chunk_bytes} bytes; {MOST_CHUNK_BYTES} is the most"
-            )));
-        }
         Ok(Started::Upload(Upload {
             session: Arc::clone(self),
             location,
@@ -80,6 +92,34 @@ impl Session {
 }
 
 impl Upload {
+    /// Sends all of a blob.
+    pub async fn stream(&mut self, body: Body) -> Result<Option<BrokenOff>, Fault> {
+        let mut request = Request::new(Method::PATCH, self.location.clone());
+        request.headers_mut().insert(CONTENT_TYPE, BYTES);
+        *request.body_mut() = Some(body);
+        match self.session.stream(request).await {
+            Ok(response) if response.status().is_success() => self.moved(&response).map(|()| None),
+            // A token may have ended, and the body cannot be sent again: what comes next gets another.
+            Ok(response) if response.status() == StatusCode::UNAUTHORIZED => {
+                Ok(Some(BrokenOff::by(Fault::answer(response).await)))
+            }
+            failed => broke_off(failed).await.map(Some),
+        }
+    }
+
+    /// After a break: how many of the blob's bytes the registry has. [`Fault::Lost`]: all of it has to be sent again.
+    pub async fn received(&mut self, broken: BrokenOff, bytes: u64) -> Result<u64, Fault> {
+        if self.chunk_bytes > MOST_CHUNK_BYTES {
+            return Err(Fault::Lost);
+        }
+        if !self.session.retry.begin().again(broken.asked).await {
+            return Err(broken.fault);
+        }
+        tracing::debug!(fault = %broken.fault, "an upload broke off");
+        let received = self.status(bytes).await?;
+        within(received, 0, bytes)
+    }
+
     /// Sends a chunk, the blob's bytes from `offset` on. [`Fault::Lost`]: all of it has to be sent again.
     pub async fn append(&mut self, offset: u64, chunk: &Bytes) -> Result<(), Fault> {
         let end = offset + chunk.len() as u64;
@@ -91,34 +131,22 @@ impl Upload {
             let range = HeaderValue::try_from(format!("{received}-{}", end - 1));
             let range = range.map_err(|_| Fault::Lost)?;
             request.headers_mut().insert(CONTENT_RANGE, range);
-            let (fault, asked) = match self.session.once(&request).await {
+            let broken = match self.session.once(&request).await {
                 Ok(response) if response.status().is_success() => {
                     self.moved(&response)?;
-                    let now = length(response.headers(), end).unwrap_or(end);
-                    if now > received {
-                        received = within(now, offset, end)?;
-                        continue;
-                    }
-                    (Fault::Nonsense("it took nothing of a chunk".to_owned()), None)
+                    let told = length(response.headers(), end);
+                    // Less than it had is what some say of any chunk but the first.
+                    received = told
+                        .filter(|told| (received + 1..end).contains(told))
+                        .unwrap_or(end);
+                    continue;
                 }
-                Ok(response) if response.status() == StatusCode::NOT_FOUND => return Err(Fault::Lost),
-                Ok(response) => {
-                    let again = is_transient(response.status())
-                        || response.status() == StatusCode::RANGE_NOT_SATISFIABLE;
-                    let asked = retry_after(response.headers());
-                    let fault = Fault::answer(response).await;
-                    if !again {
-                        return Err(fault);
-                    }
-                    (fault, asked)
-                }
-                Err(fault) if may_pass(&fault) => (fault, None),
-                Err(fault) => return Err(fault),
+                failed => broke_off(failed).await.map_err(or_lost)?,
             };
-            if !attempts.again(asked).await {
-                return Err(fault);
+            if !attempts.again(broken.asked).await {
+                return Err(or_lost(broken.fault));
             }
-            tracing::debug!(offset = received, %fault, "an upload broke off");
+            tracing::debug!(offset = received, fault = %broken.fault, "a chunk broke off");
             received = within(self.status(end).await?, offset, end)?;
         }
         Ok(())
@@ -178,6 +206,34 @@ fn with_body(method: Method, url: Url, body: Bytes) -> Request {
     headers.insert(CONTENT_LENGTH, body.len().into());
     *request.body_mut() = Some(Body::from(body));
     request
+}
+
+/// Why a request came to nothing, if it may come to more later.
+async fn broke_off(result: Result<Response, Fault>) -> Result<BrokenOff, Fault> {
+    let response = match result {
+        Ok(response) if response.status() == StatusCode::NOT_FOUND => return Err(Fault::Lost),
+        Ok(response) => response,
+        Err(fault) if may_pass(&fault) => return Ok(BrokenOff::by(fault)),
+        Err(fault) => return Err(fault),
+    };
+    let again = is_transient(response.status()) || response.status() == StatusCode::RANGE_NOT_SATISFIABLE;
+    let asked = retry_after(response.headers());
+    let fault = Fault::answer(response).await;
+    match again {
+        true => Ok(BrokenOff { fault, asked }),
+        false => Err(fault),
+    }
+}
+
+/// A chunk that is refused may be one too many for the registry: all at once is not.
+fn or_lost(fault: Fault) -> Fault {
+    let refused = fault.status().is_some_and(|status| {
+        status == StatusCode::NOT_IMPLEMENTED || status.is_client_error() && !is_transient(status)
+    });
+    match refused && !fault.is_denied() {
+        true => Fault::Lost,
+        false => fault,
+    }
 }
 
 /// What a `Range: 0-LAST` says that the registry has. Some write `0-0` for nothing, some the length for the last.

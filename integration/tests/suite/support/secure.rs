@@ -17,6 +17,9 @@ pub const HOST: &str = "registry.lab.test";
 /// The password of `me`, as a header has it: `me:geheim`.
 const PASSWORD: &str = "Basic bWU6Z2VoZWlt";
 
+/// Of what has a range; GHCR's limit.
+const MOST_CHUNK_BYTES: usize = 4 << 20;
+
 #[derive(Default)]
 pub struct State {
     blobs: HashMap<String, Vec<u8>>,
@@ -24,8 +27,8 @@ pub struct State {
     uploads: HashMap<usize, Vec<u8>>,
     /// Method and path of each request that was let in, and how many bytes came with it.
     pub log: Vec<(String, usize)>,
-    /// The next chunk ends in its middle.
-    pub cut: bool,
+    /// The next body of an upload ends behind so many bytes.
+    pub cut: Option<u64>,
 }
 
 pub struct Secure {
@@ -157,16 +160,23 @@ fn read(from: &mut impl BufRead, state: &Mutex<State>) -> io::Result<Option<Requ
             None => break,
         }
     }
-    let length = headers
-        .get("content-length")
-        .and_then(|length| length.parse().ok());
-    let length: u64 = length.unwrap_or(0);
-    let cut =
-        method == "PATCH" && std::mem::take(&mut state.lock().unwrap_or_else(PoisonError::into_inner).cut);
+    let cut = match method.as_str() {
+        "PATCH" => state.lock().unwrap_or_else(PoisonError::into_inner).cut.take(),
+        _ => None,
+    };
     let mut body = Vec::new();
-    from.take(if cut { length / 2 } else { length })
-        .read_to_end(&mut body)?;
-    if cut {
+    if headers.contains_key("transfer-encoding") {
+        read_chunked(from, &mut body, cut)?;
+    } else {
+        let length = headers
+            .get("content-length")
+            .and_then(|length| length.parse().ok());
+        let length: u64 = length.unwrap_or(0);
+        from.by_ref()
+            .take(cut.map_or(length, |cut| cut.min(length)))
+            .read_to_end(&mut body)?;
+    }
+    if cut.is_some() {
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(upload) = state.uploads.get_mut(&upload_id(&path)) {
             upload.extend(&body);
@@ -179,6 +189,25 @@ fn read(from: &mut impl BufRead, state: &Mutex<State>) -> io::Result<Option<Requ
         headers,
         body,
     }))
+}
+
+/// A body in pieces, each behind its length; up to where it is cut off.
+fn read_chunked(from: &mut impl BufRead, body: &mut Vec<u8>, cut: Option<u64>) -> io::Result<()> {
+    loop {
+        let mut line = String::new();
+        from.read_line(&mut line)?;
+        let length = u64::from_str_radix(line.trim_end(), 16).map_err(io::Error::other)?;
+        let left = cut.map_or(length, |cut| length.min(cut - body.len() as u64));
+        from.by_ref().take(left).read_to_end(body)?;
+        if left < length {
+            return Ok(());
+        }
+        // The end of the line behind it; the last piece is empty, and nothing comes behind it.
+        from.read_line(&mut line)?;
+        if length == 0 {
+            return Ok(());
+        }
+    }
 }
 
 fn upload_id(path: &str) -> usize {
@@ -262,8 +291,11 @@ fn upload(state: &mut State, method: &str, request: &Request) -> Answer {
     match method {
         "PATCH" => {
             let begin = format!("{}-", bytes.len());
-            let range = request.headers.get("content-range");
-            if !range.is_some_and(|range| range.starts_with(&begin)) {
+            let fits = match request.headers.get("content-range") {
+                Some(range) => range.starts_with(&begin) && request.body.len() <= MOST_CHUNK_BYTES,
+                None => bytes.is_empty(),
+            };
+            if !fits {
                 return answer("416 Range Not Satisfiable");
             }
             bytes.extend(&request.body);
