@@ -153,6 +153,12 @@ fn copy_rules(dom0: &Dom0<'_>) {
     root("ls /evil").code(1);
     dom0.sh("echo no tar at all, but long enough to be one | hyper cp - box:/d")
         .code(1);
+    dom0.sh("cd /var/tmp/cp; truncate -s 1M holes; tar --format=pax -S -c holes | hyper cp - box:/d")
+        .code(1)
+        .err_has("sparse");
+    dom0.sh("cd /var/tmp/cp; tar -S -c holes | hyper cp - box:/d")
+        .ok();
+    root("stat -c %s /d/holes").ok().stdout("1048576\n");
     // A tree that wants out, too: its links are in the way of what comes after them.
     root("mkdir -p /bad && ln -s /var/tmp/cp/there /bad/x").ok();
     dom0.sh("cd /var/tmp/cp; hyper cp box:/bad bad && readlink bad/x")

@@ -27,6 +27,8 @@ pub enum Error {
     FileInTheWay(String),
     #[error("{path:?} is of the unknown kind {kind:?}")]
     Kind { path: String, kind: char },
+    #[error("{0:?} is a sparse file in a form that is not understood: make the archive without those")]
+    Sparse(String),
 }
 
 impl Error {

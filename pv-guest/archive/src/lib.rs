@@ -8,6 +8,7 @@ mod error;
 mod metadata;
 mod pack;
 pub mod path;
+mod reader;
 mod remove;
 mod root;
 mod unpack;

@@ -3,6 +3,7 @@
 use crate::error::{Context, Error, shown};
 use crate::metadata::Stat;
 use crate::path::{self, clean};
+use crate::reader::{Member, Reader};
 use crate::remove::remove;
 use crate::root::Root;
 use rustix::fd::{AsFd, OwnedFd};
@@ -13,6 +14,9 @@ use rustix::fs::{
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Write};
+
+/// What is kept of directories until all is there.
+const MAX_DIRECTORIES_BYTES: usize = 64 << 20;
 
 /// Whose the files are that are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,29 +70,26 @@ pub fn unpack(root: &Root, into: &[u8], from: impl Read, options: &Options) -> R
         options,
         last: None,
     };
-    let mut archive = tar::Archive::new(from);
+    let mut reader = Reader::new(from);
     // Their times change with what is made in them.
     let mut directories = Vec::new();
-    for entry in archive.entries().map_err(Error::Read)? {
-        let mut entry = entry.map_err(Error::Read)?;
-        let name = target.name(&entry.path_bytes())?;
-        let Some(wanted) = wanted(&mut entry, &name, options)? else {
-            continue;
-        };
-        let link = entry
-            .link_name_bytes()
-            .map(|link| link.into_owned())
-            .unwrap_or_default();
-        target.entry(&name, &wanted, &link, &mut entry)?;
+    let mut directories_bytes = 0;
+    while let Some(member) = reader.next_member()? {
+        let name = target.name(&member.path)?;
+        let wanted = wanted(&member, &name, options)?;
+        target.entry(&name, &wanted, &member.link, &mut reader)?;
         if wanted.kind.is_dir() {
+            directories_bytes += name.len() + size_of::<(Vec<u8>, Timespec)>();
             directories.push((name, wanted.mtime));
         }
+        // More than a tar has that is none to fill memory: what comes into them later changes their times.
+        if directories_bytes > MAX_DIRECTORIES_BYTES {
+            target.set_directory_times(&mut directories)?;
+            directories_bytes = 0;
+        }
     }
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(Error::Read)?;
-    for (name, mtime) in directories {
-        target.set_directory_time(&name, mtime)?;
-    }
-    Ok(())
+    io::copy(&mut reader.into_inner(), &mut io::sink()).map_err(Error::Read)?;
+    target.set_directory_times(&mut directories)
 }
 
 impl Target<'_> {
@@ -224,6 +225,13 @@ impl Target<'_> {
         }
     }
 
+    fn set_directory_times(&mut self, directories: &mut Vec<(Vec<u8>, Timespec)>) -> Result<(), Error> {
+        for (name, mtime) in directories.drain(..) {
+            self.set_directory_time(&name, mtime)?;
+        }
+        Ok(())
+    }
+
     fn set_directory_time(&mut self, name: &[u8], mtime: Timespec) -> Result<(), Error> {
         if name.is_empty() {
             return Ok(());
@@ -260,17 +268,9 @@ fn renamed(name: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What an entry asks for; nothing for one that only says something of others.
-fn wanted(
-    entry: &mut tar::Entry<'_, impl Read>,
-    name: &[u8],
-    options: &Options,
-) -> Result<Option<Wanted>, Error> {
-    let mut kind = entry.header().entry_type();
-    match kind {
-        // As Go reads what has a file's bytes.
-        tar::EntryType::Continuous | tar::EntryType::GNUSparse => kind = tar::EntryType::Regular,
-        tar::EntryType::XGlobalHeader => return Ok(None),
+/// What an entry asks for.
+fn wanted(member: &Member, name: &[u8], options: &Options) -> Result<Wanted, Error> {
+    match member.kind {
         tar::EntryType::Regular | tar::EntryType::Link | tar::EntryType::Symlink | tar::EntryType::Char => {}
         tar::EntryType::Block | tar::EntryType::Directory | tar::EntryType::Fifo => {}
         other => {
@@ -280,56 +280,23 @@ fn wanted(
             });
         }
     }
-    if kind.is_file() && entry.path_bytes().ends_with(b"/") {
-        kind = tar::EntryType::Directory;
-    }
-    let mut xattrs = Vec::new();
-    let mut mtime = None;
-    for extension in entry.pax_extensions().map_err(Error::Read)?.into_iter().flatten() {
-        let extension = extension.map_err(Error::Read)?;
-        let (Ok(key), value) = (extension.key(), extension.value_bytes()) else {
-            continue;
-        };
-        if key == "mtime" {
-            mtime = std::str::from_utf8(value).ok().and_then(time);
-        } else if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
-            xattrs.push((name.to_owned(), value.to_vec()));
-        }
-    }
-    let header = entry.header();
-    let plain = || -> io::Result<Timespec> {
-        Ok(Timespec {
-            tv_sec: i64::try_from(header.mtime()?).map_err(io::Error::other)?,
-            tv_nsec: 0,
-        })
-    };
-    let number = |number: io::Result<u64>| {
-        let number = number.and_then(|number| u32::try_from(number).map_err(io::Error::other));
-        number.map_err(Error::Read)
-    };
+    let number = |number: i64| u32::try_from(number).map_err(|error| Error::Read(io::Error::other(error)));
     let owner = match options.owner {
-        Owner::Archive => Some((number(header.uid())?, number(header.gid())?)),
+        Owner::Archive => Some((number(member.uid)?, number(member.gid)?)),
         Owner::Fixed(uid, gid) => Some((uid, gid)),
         Owner::Caller => None,
     };
-    let device = |number: io::Result<Option<u32>>| number.ok().flatten().unwrap_or(0);
-    Ok(Some(Wanted {
-        kind,
-        mode: header.mode().map_err(Error::Read)? & 0o7777,
+    let (seconds, nanoseconds) = member.mtime;
+    Ok(Wanted {
+        kind: member.kind,
+        mode: member.mode,
         owner,
-        mtime: mtime.map_or_else(plain, Ok).map_err(Error::Read)?,
-        xattrs,
-        device: (device(header.device_major()), device(header.device_minor())),
-    }))
-}
-
-/// Seconds since the epoch, perhaps with a fraction; none when it is before.
-fn time(text: &str) -> Option<Timespec> {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    Some(Timespec {
-        tv_sec: seconds.parse::<u32>().ok()?.into(),
-        tv_nsec: digits.parse::<u32>().ok()?.into(),
+        mtime: Timespec {
+            tv_sec: seconds,
+            tv_nsec: nanoseconds.into(),
+        },
+        xattrs: member.xattrs.clone(),
+        device: member.device,
     })
 }
 

@@ -190,6 +190,19 @@ fn what_is_in_the_way_follows_dockers_rules() {
 }
 
 #[test]
+fn a_time_before_the_epoch_is_kept() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = fs::File::create(from.path().join("old")).unwrap();
+    for (tv_sec, tv_nsec) in [(-1_000_000, 0), (-1_000_000, 250_000_000)] {
+        rustix::fs::futimens(&file, &times(Timespec { tv_sec, tv_nsec })).unwrap();
+        let bytes = tar_of(from.path(), "old", "old");
+        unpack(&root(to.path()), b"/", &bytes[..], &PLAIN).unwrap();
+        let found = fs::metadata(to.path().join("old")).unwrap();
+        assert_eq!((found.mtime(), found.mtime_nsec()), (tv_sec, tv_nsec));
+    }
+}
+
+#[test]
 fn names_are_changed_by_whole_parts() {
     let shown = |name: &str, old: &str, new: &str| {
         String::from_utf8(inside(&renamed(name.as_bytes(), old.as_bytes(), new.as_bytes())).unwrap()).unwrap()

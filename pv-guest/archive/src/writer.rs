@@ -175,8 +175,8 @@ impl<W: Write> Writer<W> {
         if entry.link.len() > NAME_BYTES {
             record(&mut records, b"linkpath", entry.link);
         }
-        if entry.stat.mtime_ns != 0 && entry.stat.mtime >= 0 {
-            let time = format!("{}.{:09}", entry.stat.mtime, entry.stat.mtime_ns);
+        if entry.stat.mtime_ns != 0 || entry.stat.mtime < 0 {
+            let time = time(entry.stat.mtime, entry.stat.mtime_ns);
             record(&mut records, b"mtime", time.as_bytes());
         }
         for (name, value) in &entry.xattrs {
@@ -195,7 +195,7 @@ impl<W: Write> Writer<W> {
         header.set_mode(entry.stat.mode & 0o7777);
         header.set_uid(entry.stat.uid.into());
         header.set_gid(entry.stat.gid.into());
-        // Before the epoch: a time that no tar of this kind can say.
+        // One before the epoch stands in its record alone.
         header.set_mtime(u64::try_from(entry.stat.mtime).unwrap_or(0));
         header.set_size(entry.bytes);
         if matches!(entry.kind, tar::EntryType::Char | tar::EntryType::Block) {
@@ -255,6 +255,19 @@ fn new_header(kind: tar::EntryType, name: &[u8], link: &[u8]) -> Result<tar::Hea
     fields.name[..name.len()].copy_from_slice(name);
     fields.linkname[..link.len()].copy_from_slice(link);
     Ok(header)
+}
+
+/// Of a pax record: in decimal, and nanoseconds count on from the second, also before the epoch.
+fn time(seconds: i64, nanoseconds: u32) -> String {
+    match (seconds, nanoseconds) {
+        (seconds, 0) => seconds.to_string(),
+        (seconds @ 0.., nanoseconds) => format!("{seconds}.{nanoseconds:09}"),
+        (seconds, nanoseconds) => format!(
+            "-{}.{:09}",
+            (seconds + 1).unsigned_abs(),
+            1_000_000_000 - nanoseconds
+        ),
+    }
 }
 
 /// `LENGTH KEY=VALUE\n`, where the length counts its own digits too.
