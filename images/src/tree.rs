@@ -22,9 +22,9 @@ pub const MAX_PATH_BYTES: usize = 4096;
 const SYMLINK_MODE: u32 = 0o777;
 /// As the kernel follows.
 const MAX_LINKS: usize = 40;
-/// Steps along symbolic links and through directories that become opaque, for all entries together: a few for each
-/// is what images need.
-const MAX_STEPS: u64 = 256 << 20;
+/// Steps to entries, along symbolic links and through directories that become opaque, for all layers together: some eighty
+/// for each file that a tree can have.
+const MAX_STEPS: u64 = 512 << 20;
 
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TreeError {
@@ -152,6 +152,8 @@ impl Tree {
     pub fn apply(&mut self, layer: usize, mut entry: Entry) -> Result<(), TreeError> {
         let path = std::mem::take(&mut entry.path);
         let parts = components(&path)?;
+        // Also for a whiteout of nothing, which leaves nothing to be charged for.
+        self.step(1)?;
         let Some((name, parents)) = parts.split_last() else {
             // The root itself.
             if entry.kind == EntryKind::Directory {
@@ -203,6 +205,14 @@ impl Tree {
             return Err(TreeError::TooManyEntries);
         }
         Ok(())
+    }
+
+    fn step(&mut self, steps: u64) -> Result<(), TreeError> {
+        self.steps += steps;
+        match self.steps > MAX_STEPS {
+            true => Err(TreeError::TooManyEntries),
+            false => Ok(()),
+        }
     }
 
     fn insert(&mut self, directory: NodeId, name: &[u8], child: Child) -> Result<(), TreeError> {
@@ -271,10 +281,10 @@ impl Tree {
             let mut pending = vec![part.to_vec()];
             let mut through_link = false;
             while let Some(step) = pending.pop() {
-                self.steps += u64::from(through_link);
-                if self.steps > MAX_STEPS {
-                    return Err(TreeError::Loop(show(path)));
-                }
+                self.step(1).map_err(|too_many| match through_link {
+                    true => TreeError::Loop(show(path)),
+                    false => too_many,
+                })?;
                 if trail.len() > MAX_DEPTH {
                     return Err(TreeError::TooDeep(show(path)));
                 }
@@ -351,10 +361,8 @@ impl Tree {
             };
             let is_directory = |node: &NodeId| matches!(self.nodes[*node].kind, Kind::Directory(_));
             order.extend(children.values().map(|child| child.node).filter(is_directory));
-            self.steps += children.len() as u64;
-            if self.steps > MAX_STEPS {
-                return Err(TreeError::TooManyEntries);
-            }
+            let below = children.len() as u64;
+            self.step(below)?;
         }
         let mut any = false;
         for at in order.into_iter().rev() {

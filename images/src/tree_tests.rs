@@ -255,7 +255,22 @@ fn work_has_a_limit() {
     tree.steps = MAX_STEPS - 2000;
     let follow = layer(&[E::File("l0/x", ""), E::File("l0/y", "")]);
     assert!(matches!(apply(&mut tree, 1, &follow), Err(TreeError::Loop(_))));
+    tree.steps = 0;
     tree.bytes = MAX_TREE_BYTES - 10;
     let more = layer(&[E::File("z", "")]);
     assert_eq!(apply(&mut tree, 2, &more), Err(TreeError::TooManyEntries));
+}
+
+#[test]
+fn what_leaves_nothing_costs_its_way() {
+    let nothing = layer(&[E::File("a/b/c/.wh.x", "")]);
+    let mut tree = Tree::default();
+    apply(&mut tree, 0, &nothing).unwrap();
+    tree.steps = MAX_STEPS - 13;
+    for _ in 0..3 {
+        apply(&mut tree, 1, &nothing).unwrap();
+    }
+    assert_eq!(apply(&mut tree, 1, &nothing), Err(TreeError::TooManyEntries));
+    // As many files as a tree can have, each deeper than any image has them.
+    assert!(MAX_ENTRIES as u64 * 75 < MAX_STEPS);
 }
