@@ -26,9 +26,7 @@ impl Store {
         let staged = self.stage()?;
         let added = layer::ingest(expand(from)?, Compression::None, None, &staged)?;
         let pin = self.pin(&[], std::slice::from_ref(&added.diff_id))?;
-        if !self.layer(&added.diff_id)?.exists() {
-            self.put_layer(&added.diff_id, staged)?;
-        }
+        self.put_layer(&added.diff_id, staged)?;
         Ok(AddedLayer {
             diff_id: added.diff_id,
             bytes: added.bytes,

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio_util::io::{StreamReader, SyncIoBridge};
+use tokio_util::sync::CancellationToken;
 
 pub(crate) const MAX_LAYERS: usize = 1024;
 pub(crate) const PARALLEL_LAYERS: usize = 3;
@@ -307,7 +308,10 @@ impl Pull<'_> {
         let received = Arc::new(AtomicU64::new(0));
         let blob = BlobReader::new(&self.session, &layer, total);
         let failure = Arc::new(Mutex::new(None));
-        let counted = counted(blob, Arc::clone(&received), Arc::clone(&failure));
+        // With this pull ends the reading of it, which is on a thread of its own.
+        let cancelled = CancellationToken::new();
+        let _cancel = cancelled.clone().drop_guard();
+        let counted = counted(blob, Arc::clone(&received), Arc::clone(&failure), cancelled);
         let announced = Announced {
             digest: layer.clone(),
             bytes: total,
@@ -338,18 +342,24 @@ impl Pull<'_> {
     }
 }
 
-/// The bytes of a blob as they come. What ends them before their time is left in `failure`.
+/// The bytes of a blob as they come, until nobody wants them any more. What ends them before their time is left in
+/// `failure`.
 fn counted(
     blob: BlobReader,
     received: Arc<AtomicU64>,
     failure: Arc<Mutex<Option<Error>>>,
+    cancelled: CancellationToken,
 ) -> stream::BoxStream<'static, io::Result<Bytes>> {
-    let state = (blob, received, failure);
-    stream::try_unfold(state, |(mut blob, received, failure)| async move {
-        match blob.chunk().await {
+    let state = (blob, received, failure, cancelled);
+    stream::try_unfold(state, |(mut blob, received, failure, cancelled)| async move {
+        let chunk = match cancelled.run_until_cancelled(blob.chunk()).await {
+            Some(chunk) => chunk,
+            None => Err(Error::Interrupted),
+        };
+        match chunk {
             Ok(Some(bytes)) => {
                 received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                Ok(Some((bytes, (blob, received, failure))))
+                Ok(Some((bytes, (blob, received, failure, cancelled))))
             }
             Ok(None) => Ok(None),
             Err(error) => {

@@ -277,8 +277,11 @@ impl Store {
         })
     }
 
-    /// The tar last: it is what tells that the layer is there.
+    /// The tar last: it is what tells that the layer is there. One that is there by now stays: guests may have it open.
     pub(crate) fn put_layer(&self, diff_id: &str, from: Staged) -> Result<(), Error> {
+        if self.layer(diff_id)?.exists() {
+            return Ok(());
+        }
         for (from, to) in [
             (from.entries, self.entries(diff_id)?),
             (from.tar, self.layer(diff_id)?),

@@ -336,3 +336,18 @@ fn garbage_is_collected_while_images_come() {
     });
     assert_eq!(store.list().unwrap().len(), 50);
 }
+
+#[test]
+fn a_layer_that_is_there_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path()).unwrap();
+    add(&store, "one", b"1");
+    let inode = || {
+        let path = store.layer(&digest_of(b"1")).unwrap();
+        std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap())
+    };
+    let before = inode();
+    add(&store, "two", b"1");
+    assert_eq!(inode(), before);
+    assert_eq!(fs::read_dir(root.path().join("tmp")).unwrap().count(), 0);
+}

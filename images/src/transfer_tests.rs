@@ -104,6 +104,22 @@ async fn a_registry_that_never_ends_or_always_breaks_is_left() {
 }
 
 #[tokio::test]
+async fn a_pull_that_nobody_waits_for_ends() {
+    let fake = Fake::start().await;
+    fake.put_image("a", "1", &[tar("file", 100_000)]);
+    fake.lie(&[Lie::Stalls]);
+    let (_folder, store) = store();
+    let told = Arc::clone(&fake.state().stalled);
+    let name = fake.name("a:1");
+    tokio::select! {
+        pulled = pull(&store, &name) => panic!("{pulled:?}"),
+        () = told.0.notified() => {}
+    }
+    let gone = tokio::time::timeout(Duration::from_secs(10), told.1.notified()).await;
+    assert!(gone.is_ok(), "it is still being read");
+}
+
+#[tokio::test]
 async fn a_busy_registry_is_asked_again_and_one_that_refuses_is_not() {
     let fake = Fake::start().await;
     fake.put_image("a", "1", &[tar("file", 10)]);

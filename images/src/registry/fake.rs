@@ -10,6 +10,7 @@ use futures_util::stream;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::Notify;
 
 /// What a registry does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub enum Lie {
     /// Gives another part than the one that was asked for.
     WrongRange,
     Endless,
+    /// Gives half of a blob of more than 1000 bytes and waits, see [`Contents::stalled`].
+    Stalls,
     EndlessManifest,
     /// Sends to another registry for blobs.
     Redirects,
@@ -50,6 +53,8 @@ pub struct Contents {
     pub busy: usize,
     /// Method and path of each request, `!` behind those with a password or a token.
     pub log: Vec<String>,
+    /// Half of a blob is given, and its reader is gone.
+    pub stalled: Arc<(Notify, Notify)>,
     scopes: Vec<String>,
     elsewhere: String,
     next_upload: usize,
@@ -98,6 +103,28 @@ fn broken(bytes: Bytes, length: usize) -> Response<Body> {
         // What there is goes out when the next part has to be waited for.
         tokio::task::yield_now().await;
         Some((Err(io::Error::other("gone")), None))
+    });
+    let body = Body::from_stream(parts);
+    with(respond(200, body), &[("content-length", length.to_string())])
+}
+
+/// Says that it is dropped.
+struct Stalled(Arc<(Notify, Notify)>);
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        self.0.1.notify_one();
+    }
+}
+
+/// A body that is waited for, and never ends.
+fn stalled(bytes: Bytes, length: usize, told: &Arc<(Notify, Notify)>) -> Response<Body> {
+    let parts = stream::unfold((Some(bytes), Stalled(Arc::clone(told))), |(bytes, told)| async {
+        if let Some(bytes) = bytes {
+            return Some((Ok::<_, io::Error>(bytes), (None, told)));
+        }
+        told.0.0.notify_one();
+        std::future::pending().await
     });
     let body = Body::from_stream(parts);
     with(respond(200, body), &[("content-length", length.to_string())])
@@ -427,6 +454,9 @@ fn blob(
     let length = bytes.len();
     if lies(Lie::BreaksAlways) && length > 1000 {
         return broken(bytes.slice(..100), length);
+    }
+    if lies(Lie::Stalls) && length > 1000 {
+        return stalled(bytes.slice(..length / 2), length, &state.stalled);
     }
     if length > 1000 && state.lies.remove(&Lie::BreaksOff) {
         return broken(bytes.slice(..length / 2), length);
