@@ -36,7 +36,8 @@ pub struct Entry {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
-    pub mtime: u64,
+    /// Seconds since the epoch, before it less than 0; nanoseconds go on from there.
+    pub mtime: i64,
     pub mtime_ns: u32,
     pub device: (u32, u32),
     pub xattrs: Vec<(String, Vec<u8>)>,
@@ -55,7 +56,7 @@ struct Extensions {
     size: Option<u64>,
     uid: Option<u64>,
     gid: Option<u64>,
-    mtime: Option<(u64, u32)>,
+    mtime: Option<(i64, u32)>,
     xattrs: Vec<(String, Vec<u8>)>,
     sparse: bool,
 }
@@ -224,10 +225,9 @@ impl<R: BufRead> Archive<R> {
             EntryKind::Character | EntryKind::Block => (field(329..337)? as u32, field(337..345)? as u32),
             _ => (0, 0),
         };
-        // Before the epoch: a time that no file system of ours keeps.
         let (mtime, mtime_ns) = extensions
             .mtime
-            .unwrap_or_else(|| (field(136..148).unwrap_or(0), 0));
+            .unwrap_or_else(|| (seconds(&header.0[136..148]).unwrap_or(0), 0));
         let (uid, gid) = (
             extensions.uid.map_or_else(|| field(108..116), Ok)?,
             extensions.gid.map_or_else(|| field(116..124), Ok)?,
@@ -315,6 +315,17 @@ fn number(field: &[u8]) -> Result<u64, TreeError> {
     u64::from_str_radix(text, 8).map_err(|_| wrong())
 }
 
+/// The same with a sign.
+fn seconds(field: &[u8]) -> Option<i64> {
+    if field.first().is_none_or(|first| first & 0xc0 != 0xc0) {
+        return i64::try_from(number(field).ok()?).ok();
+    }
+    let value = field
+        .iter()
+        .fold(-1_i128, |value, byte| value << 8 | i128::from(*byte));
+    i64::try_from(value).ok()
+}
+
 /// Records of the form `LENGTH KEY=VALUE\n`; the length counts all of the record.
 fn read_pax(mut records: &[u8], extensions: &mut Extensions) -> Result<(), TreeError> {
     let wrong = || bad("a pax header is not understood");
@@ -357,14 +368,19 @@ fn read_pax(mut records: &[u8], extensions: &mut Extensions) -> Result<(), TreeE
     Ok(())
 }
 
-/// Seconds and nanoseconds; what is smaller is cut off, and what is no time since the epoch is 0.
-fn time(text: &str) -> (u64, u32) {
-    let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let Ok(seconds) = seconds.parse() else {
+/// Seconds and nanoseconds behind them; what is smaller is cut off, and what is no time is 0.
+fn time(text: &str) -> (i64, u32) {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let Ok(seconds) = whole.parse::<i64>() else {
         return (0, 0);
     };
     let digits: String = fraction.chars().chain("000000000".chars()).take(9).collect();
-    (seconds, digits.parse().unwrap_or(0))
+    match digits.parse().unwrap_or(0) {
+        nanoseconds @ 1.. if whole.starts_with('-') => {
+            (seconds.saturating_sub(1), 1_000_000_000 - nanoseconds)
+        }
+        nanoseconds => (seconds, nanoseconds),
+    }
 }
 
 fn add_xattr(xattrs: &mut Vec<(String, Vec<u8>)>, name: &[u8], value: &[u8]) -> Result<(), TreeError> {

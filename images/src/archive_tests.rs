@@ -101,11 +101,30 @@ fn times_have_nanoseconds() {
         ("7.000000001", (7, 1)),
         ("7.1234567899", (7, 123_456_789)),
         ("7.5x", (7, 0)),
-        ("-7.5", (0, 0)),
+        ("-7", (-7, 0)),
+        ("-7.5", (-8, 500_000_000)),
+        ("-0.25", (-1, 750_000_000)),
+        ("99999999999999999999", (0, 0)),
         ("", (0, 0)),
     ] {
         assert_eq!(time(text), expected, "{text}");
     }
+}
+
+#[test]
+fn times_in_headers_have_a_sign() {
+    assert_eq!(seconds(b"00000000017\0"), Some(15));
+    for expected in [-1_i64, -86_400, i64::MIN, 0, i64::MAX] {
+        let mut field = [if expected < 0 { 0xff } else { 0 }; 12];
+        field[0] |= 0x80;
+        field[4..].copy_from_slice(&expected.to_be_bytes());
+        assert_eq!(seconds(&field), Some(expected));
+        let mut header = header(b"file", b'0', 0, b"");
+        header[136..148].copy_from_slice(&field);
+        assert_eq!(read(&[sign(header).to_vec()]).unwrap()[0].mtime, expected);
+    }
+    assert_eq!(seconds(&[0xfe; 12]), None);
+    assert_eq!(seconds(b"x"), None);
 }
 
 #[test]

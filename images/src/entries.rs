@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read, Write};
 
 /// Bumped when what is kept of an entry changes.
-const FORMAT: &[u8] = b"hyper entries 1\n";
+const FORMAT: &[u8] = b"hyper entries 2\n";
 const COMPRESSION_LEVEL: i32 = 1;
 /// More than the longest entry: a name, a link and all attributes come from one extension header each.
 const MAX_RECORD_BYTES: u32 = 8 << 20;

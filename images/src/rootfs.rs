@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Bumped when root file systems are made in another way.
-const FORMAT: &str = "erofs-4";
+const FORMAT: &str = "erofs-5";
 
 /// What a root disk is put together from. A guest sees the index and the layers, in this order and each in whole
 /// blocks of 512 bytes, as one disk; or has each as a disk of its own, which the index knows too.

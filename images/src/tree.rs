@@ -59,7 +59,7 @@ pub struct Meta {
     pub mode: u32,
     pub uid: u64,
     pub gid: u64,
-    pub mtime: u64,
+    pub mtime: i64,
     pub mtime_ns: u32,
     pub xattrs: Vec<(String, Vec<u8>)>,
 }

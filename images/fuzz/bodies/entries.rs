@@ -17,7 +17,7 @@ fn read(file: &[u8]) -> io::Result<(Vec<Entry>, u64)> {
 
 pub fn run(bytes: &[u8]) {
     // Compressed, so that a fuzzer has not to guess how.
-    let packed = [&b"hyper entries 1\n"[..], bytes].concat();
+    let packed = [&b"hyper entries 2\n"[..], bytes].concat();
     let packed = zstd::encode_all(&packed[..], 1).expect("it is in memory");
     for file in [bytes, &packed] {
         assert!(same(file, file) || Reader::new(file).is_err() || read(file).is_err());

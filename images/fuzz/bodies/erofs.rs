@@ -114,7 +114,7 @@ impl<'a> Image<'a> {
                 mode: u32::from(mode & 0o7777),
                 uid: number(inode, 24, 4),
                 gid: number(inode, 28, 4),
-                mtime: number(inode, 32, 8),
+                mtime: number(inode, 32, 8).cast_signed(),
                 mtime_ns: number(inode, 40, 4) as u32,
                 xattrs: self.xattrs(at + 64, xattr_bytes),
             },

@@ -217,7 +217,6 @@ pub fn listing(tree: &Tree, layers: &[Vec<u8>]) -> Listing {
         *links.entry(id).or_default() += 1;
         let mut meta = node.meta.clone();
         meta.xattrs.sort();
-        meta.mtime = meta.mtime.min(i64::MAX as u64);
         found.insert(path, (what, meta, id));
     }
     let mut first = BTreeMap::new();

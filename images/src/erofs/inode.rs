@@ -93,8 +93,6 @@ impl Inode<'_> {
         };
         let format = VERSION_EXTENDED | if self.inline { FLAT_INLINE } else { FLAT_PLAIN };
         let mode = type_bits(self.kind) | (self.meta.mode & 0o7777) as u16;
-        // The kernel's times are signed.
-        let mtime = self.meta.mtime.min(i64::MAX as u64);
         let mut bytes = [0; BYTES];
         let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
         put(0, &format.to_le_bytes());
@@ -105,7 +103,7 @@ impl Inode<'_> {
         put(20, &self.number.to_le_bytes());
         put(24, &owner(self.meta.uid)?);
         put(28, &owner(self.meta.gid)?);
-        put(32, &mtime.to_le_bytes());
+        put(32, &self.meta.mtime.to_le_bytes());
         put(40, &self.meta.mtime_ns.to_le_bytes());
         put(44, &self.links.to_le_bytes());
         Ok(bytes)

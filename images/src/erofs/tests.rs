@@ -67,7 +67,7 @@ fn entry() -> impl Strategy<Value = Vec<u8>> {
         2 => vec(1..=255_u8, 1..700).prop_map(|target| (b'2', Vec::new(), target)),
         1 => Just((b'6', Vec::new(), Vec::new())),
     ];
-    let owners = (any::<u32>(), any::<u32>(), any::<u64>(), 0..1_000_000_000_u32);
+    let owners = (any::<u32>(), any::<u32>(), any::<i64>(), 0..1_000_000_000_u32);
     (name, btree_map(xattr_name, value, 0..4), kind, owners).prop_map(
         |(name, xattrs, (flag, data, link), (uid, gid, mtime, ns))| {
             let numbers = [uid.to_string(), gid.to_string(), format!("{mtime}.{ns:09}")];
