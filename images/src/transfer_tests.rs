@@ -189,6 +189,44 @@ async fn logins_are_checked() {
 }
 
 #[tokio::test]
+async fn a_token_stands_for_a_password() {
+    let identity = |token: &str| Credentials::Identity {
+        token: token.to_owned(),
+    };
+    let token = |token: &str| Credentials::Token {
+        token: token.to_owned(),
+    };
+    let fake = Fake::start().await;
+    fake.put_image("a", "1", &[tar("file", 10)]);
+    fake.lie(&[Lie::WantsToken]);
+    for (good, bad) in [
+        (identity("its/me"), identity("other")),
+        (token("t0"), token("t1")),
+    ] {
+        assert!(
+            registries().login(&fake.host, good.clone()).await.is_ok(),
+            "{good:?}"
+        );
+        let refused = registries().login(&fake.host, bad.clone()).await;
+        assert!(matches!(refused, Err(Error::LoginRefused(_))), "{refused:?}");
+        for (credentials, is_good) in [(good, true), (bad, false)] {
+            let (_folder, store) = store();
+            let pulled = store
+                .pull(&fake.name("a:1"), &registries(), credentials, &|_| {})
+                .await;
+            assert_eq!(pulled.is_ok(), is_good, "{pulled:?}");
+        }
+    }
+    let (_folder, store) = store();
+    store
+        .pull(&fake.name("a:1"), &registries(), identity("its/me"), &|_| {})
+        .await
+        .unwrap();
+    let form = fake.state().scopes().remove(0);
+    assert!(form.ends_with("&service=s&scope=repository%3Aa%3Apull"), "{form}");
+}
+
+#[tokio::test]
 async fn all_tags_come() {
     let fake = Fake::start().await;
     for tag in ["1", "2", "latest"] {

@@ -1,11 +1,12 @@
 //! What a registry asks for before it answers, and what it is given: a password, or a token of the server that it names.
 //!
-//! <https://distribution.github.io/distribution/spec/auth/token/>
+//! <https://distribution.github.io/distribution/spec/auth/token/> and, for those who have a token instead of a password,
+//! <https://distribution.github.io/distribution/spec/auth/oauth/>
 
 use super::session::{Fault, read_limited};
 use crate::Credentials;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use serde::Deserialize;
 
 const MAX_ANSWER_BYTES: usize = 1 << 20;
@@ -64,7 +65,7 @@ pub async fn token(
     credentials: &Credentials,
     plain: bool,
 ) -> Result<Option<HeaderValue>, Fault> {
-    let mut url: Url = realm
+    let url: Url = realm
         .parse()
         .map_err(|_| Fault::Nonsense(format!("its token server is {realm:?}")))?;
     // Only who speaks without TLS anyway may have a password sent so.
@@ -73,22 +74,16 @@ pub async fn token(
             "its token server {realm} is without TLS"
         )));
     }
-    {
-        let mut query = url.query_pairs_mut();
-        query.extend_pairs(service.map(|service| ("service", service)));
-        query.extend_pairs(scopes.iter().map(|scope| ("scope", scope)));
-        if let Credentials::Basic { user, .. } = credentials {
-            query.append_pair("account", user);
-        }
-    }
-    let mut request = client.get(url);
-    if let Some(password) = basic(credentials) {
-        request = request.header(AUTHORIZATION, password);
-    }
+    let request = match credentials {
+        Credentials::Identity { token } => with_identity(client, url, service, scopes, token),
+        _ => with_password(client, url, service, scopes, credentials),
+    };
     let response = request.send().await?;
     match response.status() {
         StatusCode::OK => {}
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Ok(None),
+        // How it refuses an identity, RFC 6749.
+        StatusCode::BAD_REQUEST if matches!(credentials, Credentials::Identity { .. }) => return Ok(None),
         _ => return Err(Fault::answer(response).await),
     }
     let body = read_limited(response, MAX_ANSWER_BYTES).await?;
@@ -98,10 +93,59 @@ pub async fn token(
     }
 }
 
+fn with_password(
+    client: &Client,
+    mut url: Url,
+    service: Option<&str>,
+    scopes: &[String],
+    credentials: &Credentials,
+) -> RequestBuilder {
+    {
+        let mut query = url.query_pairs_mut();
+        query.extend_pairs(service.map(|service| ("service", service)));
+        query.extend_pairs(scopes.iter().map(|scope| ("scope", scope)));
+        if let Credentials::Basic { user, .. } = credentials {
+            query.append_pair("account", user);
+        }
+    }
+    let request = client.get(url);
+    match basic(credentials) {
+        Some(password) => request.header(AUTHORIZATION, password),
+        None => request,
+    }
+}
+
+fn with_identity(
+    client: &Client,
+    url: Url,
+    service: Option<&str>,
+    scopes: &[String],
+    identity: &str,
+) -> RequestBuilder {
+    // A form is written as a query is.
+    let mut form = url.clone();
+    form.set_query(None);
+    form.query_pairs_mut()
+        .append_pair("grant_type", "refresh_token")
+        .append_pair("refresh_token", identity)
+        .append_pair("client_id", "hyper")
+        .extend_pairs(service.map(|service| ("service", service)))
+        .append_pair("scope", &scopes.join(" "));
+    client
+        .post(url)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(form.query().unwrap_or_default().to_owned())
+}
+
 /// The token in a server's answer, as a header.
 pub fn read_token(body: &[u8]) -> Option<HeaderValue> {
     let answer: Token = serde_json::from_slice(body).ok()?;
-    secret(format!("Bearer {}", answer.token.or(answer.access_token)?))
+    bearer(&answer.token.or(answer.access_token)?)
+}
+
+/// The header of a token.
+pub fn bearer(token: &str) -> Option<HeaderValue> {
+    secret(format!("Bearer {token}"))
 }
 
 /// The header of a password; `None` without one.

@@ -222,6 +222,15 @@ async fn serve(State(fake): State<Fake>, request: Request) -> Response<Body> {
             .0;
         let scopes = scopes.into_iter().filter(|(key, _)| key == "scope");
         state.scopes = scopes.map(|(_, scope)| scope).collect();
+        if parts.method == "POST" {
+            let form = String::from_utf8_lossy(&body).into_owned();
+            let is_known = form.contains("grant_type=refresh_token&refresh_token=its%2Fme&");
+            state.scopes = vec![form];
+            return match is_known {
+                true => respond(200, r#"{"access_token":"t0"}"#),
+                false => respond(400, r#"{"error":"invalid_grant"}"#),
+            };
+        }
         return match given.as_str() {
             "Basic bWU6Z2VoZWlt" => respond(200, r#"{"token":"t0"}"#),
             _ => respond(401, ""),

@@ -78,6 +78,14 @@ pub enum Credentials {
         user: String,
         password: String,
     },
+    /// For the token server, which gives others for it: what `docker login` keeps where a password is not to be kept.
+    Identity {
+        token: String,
+    },
+    /// For the registry itself.
+    Token {
+        token: String,
+    },
 }
 
 impl std::fmt::Debug for Credentials {
@@ -88,6 +96,8 @@ impl std::fmt::Debug for Credentials {
                 .debug_struct("Basic")
                 .field("user", user)
                 .finish_non_exhaustive(),
+            Self::Identity { .. } => f.debug_struct("Identity").finish_non_exhaustive(),
+            Self::Token { .. } => f.debug_struct("Token").finish_non_exhaustive(),
         }
     }
 }

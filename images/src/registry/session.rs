@@ -227,7 +227,10 @@ impl Session {
             Some(Challenge::Basic) => {
                 auth::basic(&self.credentials).filter(|new| given.as_ref() != Some(new))
             }
-            Some(Challenge::Bearer { realm, service }) => self.token(&realm, service.as_deref()).await?,
+            Some(Challenge::Bearer { realm, service }) => match &self.credentials {
+                Credentials::Token { token } => auth::bearer(token).filter(|new| given.as_ref() != Some(new)),
+                _ => self.token(&realm, service.as_deref()).await?,
+            },
             None => None,
         };
         if admission.is_some() {
@@ -258,6 +261,9 @@ impl Session {
 
     /// Whether a token server has given us a token.
     pub async fn has_token(&self) -> bool {
+        if matches!(self.credentials, Credentials::Token { .. }) {
+            return false;
+        }
         let given = self.given.lock().await;
         let given = given.as_ref().map(HeaderValue::as_bytes);
         given.is_some_and(|given| given.starts_with(b"Bearer "))

@@ -20,7 +20,7 @@ pub async fn create(call: &Call) -> Answer {
     let all = tag.is_none() && is_bare(image);
     let text = full_name(image, tag);
     let name: Name = text.parse()?;
-    let credentials = credentials(call.request.headers())?;
+    let credentials = credentials(call.request.headers());
     let engine = call.app.engine.clone();
     let queue = Arc::new(Queue::default());
     let (to, of) = (Arc::clone(&queue), name.clone());

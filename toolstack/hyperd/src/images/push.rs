@@ -14,7 +14,7 @@ pub async fn push(call: &Call, image: &str) -> Answer {
     let tag = call.query.text("tag");
     let all = tag.is_none() && is_bare(image);
     let name: Name = full_name(image, tag).parse()?;
-    let credentials = credentials(call.request.headers())?;
+    let credentials = credentials(call.request.headers());
     let engine = call.app.engine.clone();
     let queue = Arc::new(Queue::default());
     let (to, of) = (Arc::clone(&queue), name.clone());
