@@ -2,7 +2,7 @@
 
 use anyhow::{Context, ensure};
 use engine::images::{Mirror, Registries, Retry};
-use engine::network::{AddressRange, DEFAULT_POOLS, NetworkConfig, Pool};
+use engine::network::{AddressRange, DEFAULT_POOLS, NetworkConfig, Pool, PortKey};
 use engine::{EngineConfig, GuestType, LogConfig, RootForm, Settings};
 use serde::{Deserialize, Deserializer, de};
 use std::collections::BTreeMap;
@@ -37,6 +37,9 @@ pub struct Config {
     pub uplink: String,
     #[serde(deserialize_with = "address_ranges")]
     pub floating_ips: Vec<AddressRange>,
+    /// Ports of the host that containers may ask, beside its name servers.
+    #[serde(deserialize_with = "ports")]
+    pub host_services: Vec<PortKey>,
     pub insecure_registries: Vec<String>,
     /// Authorities that single registries are trusted by, as docker keeps them.
     pub certs_dir: PathBuf,
@@ -72,6 +75,7 @@ impl Default for Config {
             bridge_ipv6: false,
             uplink: String::new(),
             floating_ips: Vec::new(),
+            host_services: Vec::new(),
             insecure_registries: Vec::new(),
             certs_dir: "/etc/docker/certs.d".into(),
             registries: BTreeMap::new(),
@@ -200,6 +204,14 @@ fn address_ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Addr
     let texts = Vec::<String>::deserialize(deserializer)?;
     let ranges = texts.iter().map(|text| text.parse().map_err(de::Error::custom));
     ranges.collect()
+}
+
+fn ports<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PortKey>, D::Error> {
+    let mut ports = Vec::new();
+    for text in Vec::<String>::deserialize(deserializer)? {
+        ports.extend(PortKey::parse_range(&text).map_err(de::Error::custom)?);
+    }
+    Ok(ports)
 }
 
 /// Nowhere when empty.
@@ -368,6 +380,7 @@ impl Config {
                 default_ipv6: self.bridge_ipv6,
                 uplink: self.uplink.clone(),
                 floating_ips: self.floating_ips.clone(),
+                host_services: self.host_services.clone(),
             },
             settings: self.settings(),
             stop_timeout: self.stop_timeout,
@@ -417,6 +430,10 @@ mod tests {
             (
                 "floating-ips = [\"a-b\"]",
                 "line 1: invalid range of addresses: \"a-b\"",
+            ),
+            (
+                "host-services = [\"ssh\"]",
+                "line 1: invalid port specification: \"ssh\"",
             ),
             ("stop-timeout = \"10\"", "\"10\" is not a duration"),
             (

@@ -69,6 +69,7 @@ fn waiting(running: &Config, new: &Config) -> Vec<&'static str> {
         ("bridge-ipv6", running.bridge_ipv6 != new.bridge_ipv6),
         ("uplink", running.uplink != new.uplink),
         ("floating-ips", running.floating_ips != new.floating_ips),
+        ("host-services", running.host_services != new.host_services),
         ("stop-timeout", running.stop_timeout != new.stop_timeout),
         ("boot-timeout", running.boot_timeout != new.boot_timeout),
         ("metrics-addr", running.metrics_addr != new.metrics_addr),

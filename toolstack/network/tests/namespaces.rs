@@ -1,7 +1,7 @@
 //! Rules and addresses in the kernel, with packets through them: each test runs itself again in network namespaces of its
 //! own, where it is root.
 
-use network::{Bridge, Firewall, Floating, Links, NetworkRules, Protocol, Published, announce};
+use network::{Bridge, Firewall, Floating, GuestPort, Links, Mac, NetworkRules, Protocol, Published, announce};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -36,12 +36,22 @@ fn sh(script: &str) {
     assert!(ran.success(), "{script}");
 }
 
+#[track_caller]
+fn output(script: &str) -> String {
+    let ran = Command::new("bash")
+        .args(["-euc", script])
+        .output()
+        .expect("bash");
+    assert!(ran.status.success(), "{script}");
+    String::from_utf8(ran.stdout).expect("text")
+}
+
 /// A guest on a bridge, and an outside that answers only who comes from 192.0.2.40 or 2001:db8::40.
 const TOPOLOGY: &str = "
     mount -t tmpfs none /run && ip link set lo up
     ip netns add guest && ip netns add outside
     ip link add out0 type veth peer name in0 netns outside
-    ip link add vif1.0 type veth peer name eth0 netns guest
+    ip link add vif1.0 type veth peer name eth0 address 02:00:00:00:00:01 netns guest
     ip addr add 192.0.2.1/24 dev out0 && ip addr add 2001:db8::1/64 dev out0 nodad
     ip -n outside addr add 192.0.2.2/24 dev in0 && ip -n outside addr add 2001:db8::2/64 dev in0 nodad
     ip link add hyper0 type bridge && ip link set vif1.0 master hyper0
@@ -61,6 +71,41 @@ const TOPOLOGY: &str = "
     }
 END
 ";
+
+/// The network of [`TOPOLOGY`].
+fn front() -> NetworkRules {
+    NetworkRules {
+        bridge: "hyper0".to_owned(),
+        subnets: vec!["10.9.0.0/24".parse().unwrap(), "fd09::/64".parse().unwrap()],
+        hosts: vec!["10.9.0.1".parse().unwrap(), "fd09::1".parse().unwrap()],
+        internal: false,
+        masquerade: true,
+    }
+}
+
+/// Of the guest with the Ethernet address 02:00:00:00:00:`number`.
+fn port(number: u8, addresses: &[&str]) -> GuestPort {
+    GuestPort {
+        interface: format!("vif{number}.0"),
+        mac: Mac([2, 0, 0, 0, 0, number]),
+        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+        groups: Vec::new(),
+        closed: false,
+    }
+}
+
+/// The guest of [`TOPOLOGY`].
+fn guest() -> GuestPort {
+    port(1, &["10.9.0.2", "fd09::2"])
+}
+
+/// Whether somebody takes the connection.
+fn takes(from: &str, host: &str, port: u16) -> bool {
+    let script = format!("exec 3<> /dev/tcp/{host}/{port}");
+    let mut asked = Command::new("timeout");
+    asked.args(["1", "ip", "netns", "exec", from, "bash", "-c", &script]);
+    asked.stderr(Stdio::null()).status().expect("timeout").success()
+}
 
 fn pings(from: &str, to: &str) -> String {
     format!("ip netns exec {from} ping -c 1 -W 2 {to} > /dev/null")
@@ -113,13 +158,8 @@ fn floating_addresses_lead_both_ways() {
             guest: Some(guest.parse().unwrap()),
         });
         let mut firewall = Firewall::new(true);
-        firewall.set_network(NetworkRules {
-            bridge: "hyper0".to_owned(),
-            subnets: vec!["10.9.0.0/24".parse().unwrap(), "fd09::/64".parse().unwrap()],
-            hosts: vec!["10.9.0.1".parse().unwrap(), "fd09::1".parse().unwrap()],
-            internal: false,
-            masquerade: true,
-        });
+        firewall.set_network(front());
+        firewall.set_guest(vec![guest()], &[]);
         firewall.write().unwrap();
         sh(&format!("! {}", pings("guest", "192.0.2.2")));
         firewall.change_floating(floating.to_vec()).unwrap();
@@ -211,10 +251,11 @@ fn the_loopback_leads_to_published_ports() {
                 host: (Ipv6Addr::UNSPECIFIED, 8080 + number).into(),
                 guest: (net(2).addr(), 80).into(),
             };
-            firewall.set_guest(Vec::new(), &[published]);
+            let guest = port(number as u8, &[&net(2).addr().to_string()]);
+            firewall.set_guest(vec![guest], &[published]);
             sh(&format!(
                 "ip netns add guest{number}
-                ip link add vif{number}.0 type veth peer name eth0 netns guest{number}
+                ip link add vif{number}.0 type veth peer name eth0 address 02:00:00:00:00:0{number} netns guest{number}
                 ip link set vif{number}.0 master {} up
                 ip -n guest{number} addr add fd0{number}::2/64 dev eth0 nodad
                 ip -n guest{number} link set eth0 up
@@ -236,5 +277,56 @@ fn the_loopback_leads_to_published_ports() {
         // What is the host's own stays so.
         let own = TcpListener::bind("[::1]:0").unwrap();
         TcpStream::connect_timeout(&own.local_addr().unwrap(), Duration::from_secs(5)).unwrap();
+    });
+}
+
+#[test]
+fn guests_ask_the_host_for_names_only() {
+    in_namespaces("guests_ask_the_host_for_names_only", || {
+        sh(TOPOLOGY);
+        sh("ip link add hyper-two type bridge && ip link set hyper-two up && ip addr add 10.8.0.1/24 dev hyper-two");
+        let _servers = [53, 22].map(|port| TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap());
+        let _in_guest = listener_in("guest", 80);
+        let published = Published {
+            protocol: Protocol::Tcp,
+            host: "0.0.0.0:8080".parse().unwrap(),
+            guest: "10.9.0.2:80".parse().unwrap(),
+        };
+        let write = |services: &[&str]| {
+            let mut firewall = Firewall::new(true);
+            firewall.set_network(front());
+            firewall.set_network(NetworkRules {
+                bridge: "hyper-two".to_owned(),
+                subnets: vec!["10.8.0.0/24".parse().unwrap()],
+                hosts: vec!["10.8.0.1".parse().unwrap()],
+                internal: false,
+                masquerade: true,
+            });
+            firewall.set_guest(vec![guest()], &[published]);
+            firewall.set_services(services.iter().map(|text| text.parse().unwrap()));
+            firewall.write().unwrap();
+        };
+        write(&[]);
+        let link_local = output("ip -6 -o addr show dev hyper0 scope link | grep -o 'fe80[^/]*'");
+        let link_local = format!("{}%eth0", link_local.trim());
+        let others = ["192.0.2.1", "2001:db8::1", "10.8.0.1", &link_local];
+        for own in ["10.9.0.1", "fd09::1"] {
+            sh(&pings("guest", own));
+            assert!(takes("guest", own, 53), "{own} 53");
+            assert!(!takes("guest", own, 22), "{own} 22");
+        }
+        for other in others {
+            assert!(!takes("guest", other, 53), "{other} 53");
+            assert!(!takes("guest", other, 22), "{other} 22");
+        }
+        // What is published, the host itself, and the outside.
+        assert!(takes("guest", "192.0.2.1", 8080));
+        TcpStream::connect_timeout(&"10.9.0.2:80".parse().unwrap(), Duration::from_secs(5)).unwrap();
+        assert!(takes("outside", "192.0.2.1", 22));
+        write(&["22/tcp"]);
+        for host in ["10.9.0.1", "fd09::1", "192.0.2.1"] {
+            assert!(takes("guest", host, 22), "{host} 22");
+        }
+        assert!(!takes("guest", "192.0.2.1", 53));
     });
 }

@@ -15,6 +15,7 @@ fn networks(folder: &Path, records: &Records) -> Networks {
         default_ipv6: false,
         uplink: "none".to_owned(),
         floating_ips: vec!["203.0.113.0/27".parse().unwrap(), "2001:db8::1".parse().unwrap()],
+        host_services: Vec::new(),
     };
     let links = Arc::new(Links::open().unwrap());
     let firewall = Arc::new(Mutex::new(Firewall::new(false)));

@@ -55,6 +55,8 @@ pub struct NetworkConfig {
     pub uplink: String,
     /// Where they are allocated from.
     pub floating_ips: Vec<AddressRange>,
+    /// Ports of the host that guests may ask.
+    pub host_services: Vec<PortKey>,
 }
 
 /// A container whose guest is on networks.
@@ -179,7 +181,9 @@ impl Networks {
             false
         });
         let links = Arc::new(Links::open().map_err(|error| failed(&error))?);
-        let firewall = Arc::new(Mutex::new(Firewall::new(closed)));
+        let mut firewall = Firewall::new(closed);
+        firewall.set_services(config.host_services.iter().copied());
+        let firewall = Arc::new(Mutex::new(firewall));
         let uplink = Uplink::new(config.uplink.clone(), Arc::clone(&links), Arc::clone(&firewall));
         Ok(Self {
             servers: Mutex::default(),

@@ -3,7 +3,7 @@
 use super::{Elements, GuestPort, name};
 use crate::nft::{
     ARP_HEAD, ARP_OPERATION, ARP_SENDER_IP, ARP_SENDER_MAC, Batch, ETHER_SOURCE, ETHER_TYPE, Element, Hook,
-    ICMP6_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_SOURCE, Meta, ND_OPTION_MAC, ND_TARGET, Rule, SOURCE_PORT,
+    ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_SOURCE, Meta, ND_OPTION_MAC, ND_TARGET, Rule, SOURCE_PORT,
     Set, Table, Type, octets,
 };
 use std::net::IpAddr;
@@ -40,8 +40,8 @@ const ARP_REQUEST: [u8; 2] = [0, 1];
 const UDP: u8 = 17;
 pub const ICMP6: u8 = 58;
 const ICMP6_ROUTER_ADVERTISEMENT: u8 = 134;
-const ICMP6_NEIGHBOUR_SOLICITATION: u8 = 135;
-const ICMP6_NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+pub const ICMP6_NEIGHBOUR_SOLICITATION: u8 = 135;
+pub const ICMP6_NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 const ICMP6_REDIRECT: u8 = 137;
 /// Multicast listener reports, RFC 3810.
 const ICMP6_LISTENER_REPORT: u8 = 143;
@@ -124,7 +124,7 @@ pub fn chains(batch: &mut Batch, table: Table) {
     rule("ip4", port(DHCP_SERVER).drop());
     rule("ip4", Rule::new().accept());
 
-    let icmp6 = |kind: u8| Rule::new().protocol(ICMP6).load(ICMP6_TYPE).is(&[kind]);
+    let icmp6 = |kind: u8| Rule::new().protocol(ICMP6).load(ICMP_TYPE).is(&[kind]);
     rule("ip6", icmp6(ICMP6_ROUTER_ADVERTISEMENT).drop());
     rule("ip6", icmp6(ICMP6_REDIRECT).drop());
     let told = || icmp6(ICMP6_NEIGHBOUR_ADVERTISEMENT).meta(Meta::InputName);

@@ -5,7 +5,7 @@
 
 use super::{Elements, GuestPort, NetworkRules, Path, bridge, name};
 use crate::nft::{
-    Batch, DESTINATION_PORT, ETHER_TYPE, Element, Field, Hook, ICMP6_TYPE, IP4_DESTINATION, IP4_SOURCE,
+    Batch, DESTINATION_PORT, ETHER_TYPE, Element, Field, Hook, ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE,
     IP6_DESTINATION, IP6_SOURCE, Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, SOURCE_PORT, Set, Table, Type,
     octets,
 };
@@ -92,10 +92,10 @@ const HOST6: Set<'_> = Set {
     data: &[],
 };
 
-const TCP: u8 = 6;
-const UDP: u8 = 17;
-const ICMP: u8 = 1;
-const DNS: u16 = 53;
+pub const TCP: u8 = 6;
+pub const UDP: u8 = 17;
+pub const ICMP: u8 = 1;
+pub const DNS: u16 = 53;
 /// Listeners to groups are asked and answer, neighbours too: RFC 2710, RFC 4861, RFC 3810.
 const LINK_TYPES: [u8; 6] = [130, 131, 132, 135, 136, 143];
 
@@ -244,7 +244,7 @@ fn always(way: &Way) -> Vec<Rule> {
         rules.push(
             Rule::new()
                 .protocol(bridge::ICMP6)
-                .load(ICMP6_TYPE)
+                .load(ICMP_TYPE)
                 .is(&[kind])
                 .accept(),
         );

@@ -1,9 +1,10 @@
 //! Translation between networks and the outside, and what may pass between them.
 
-use super::{Elements, NetworkRules, Published, floating, name};
+use super::{Elements, NetworkRules, Published, bridge, fence, floating, name};
+use crate::port::PortKey;
 use crate::nft::{
-    Batch, DESTINATION_PORT, Element, Field, Hook, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION, IP6_SOURCE,
-    Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
+    Batch, DESTINATION_PORT, Element, Field, Hook, ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION,
+    IP6_SOURCE, Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
 };
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,6 +24,23 @@ const INTERNAL: Set<'_> = Set {
 const SAME: Set<'_> = Set {
     name: "same",
     key: &[Type::Name, Type::Name],
+    data: &[],
+};
+/// Where the host answers to names: a network's bridge, and the host's address there.
+const NAMES4: Set<'_> = Set {
+    name: "names4",
+    key: &[Type::Name, Type::Ip4],
+    data: &[],
+};
+const NAMES6: Set<'_> = Set {
+    name: "names6",
+    key: &[Type::Name, Type::Ip6],
+    data: &[],
+};
+/// Ports of the host that guests may ask beside.
+const SERVICES: Set<'_> = Set {
+    name: "services",
+    key: &[Type::Protocol, Type::Port],
     data: &[],
 };
 /// Published at all addresses of the host, and at one.
@@ -64,6 +82,21 @@ pub fn network_elements(network: &NetworkRules, elements: &mut Elements) {
         .entry((false, BRIDGES.name.into()))
         .or_default()
         .insert(bridge);
+    for host in &network.hosts {
+        let set = if host.is_ipv4() { NAMES4 } else { NAMES6 };
+        elements
+            .entry((false, set.name.into()))
+            .or_default()
+            .insert(Element::of(&[&name, &octets(*host)]));
+    }
+}
+
+pub fn service_element(service: &PortKey, elements: &mut Elements) {
+    let element = Element::of(&[&[service.protocol.number()], &service.port.to_be_bytes()]);
+    elements
+        .entry((false, SERVICES.name.into()))
+        .or_default()
+        .insert(element);
 }
 
 pub fn published_elements(published: &Published, elements: &mut Elements) {
@@ -101,6 +134,7 @@ fn hook(kind: &'static str, number: u32, priority: i32) -> Option<Hook> {
 }
 
 const RECEIVED: u32 = 0;
+const HERE: u32 = 1;
 const FORWARDED: u32 = 2;
 const SENT: u32 = 3;
 const LEAVING: u32 = 4;
@@ -108,6 +142,9 @@ const BEFORE_ALL: i32 = -300;
 const DESTINATION_NAT: i32 = -100;
 const FILTER: i32 = 0;
 const SOURCE_NAT: i32 = 100;
+
+const ICMP_ECHO_REQUEST: u8 = 8;
+const ICMP6_ECHO_REQUEST: u8 = 128;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0));
 const LOOPBACK6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
@@ -118,7 +155,7 @@ pub fn chains<'a>(
     networks: impl Iterator<Item = &'a NetworkRules>,
     closed: bool,
 ) {
-    for set in [BRIDGES, SAME, INTERNAL, ANY4, ONE4, ANY6, ONE6] {
+    for set in [BRIDGES, SAME, INTERNAL, NAMES4, NAMES6, SERVICES, ANY4, ONE4, ANY6, ONE6] {
         batch.set(table, &set);
     }
     floating::sets(batch, table);
@@ -126,6 +163,8 @@ pub fn chains<'a>(
     batch.chain(table, "guard", hook("filter", RECEIVED, BEFORE_ALL));
     batch.chain(table, "received", hook("nat", RECEIVED, DESTINATION_NAT));
     batch.chain(table, "sent", hook("nat", SENT, DESTINATION_NAT));
+    batch.chain(table, "of_guests", None);
+    batch.chain(table, "here", hook("filter", HERE, FILTER));
     batch.chain(table, "forwarded", hook("filter", FORWARDED, FILTER));
     batch.chain(table, "leaving", hook("nat", LEAVING, SOURCE_NAT));
     let mut rule = |chain: &str, rule: Rule| batch.rule(table, chain, &rule);
@@ -157,6 +196,7 @@ pub fn chains<'a>(
         );
     }
 
+    here(&mut rule);
     forwarding(&mut rule, closed);
 
     // What the host itself sends to a guest from its loopback gets an address that the guest can answer.
@@ -196,6 +236,36 @@ fn from_subnet(subnet: IpNet) -> Rule {
     Rule::new()
         .family(family)
         .starts_with(source, subnet.network(), subnet.prefix_len())
+}
+
+/// What guests may send to the host itself: answers, questions for names, and what tells whether it is there.
+fn here(rule: &mut impl FnMut(&str, Rule)) {
+    rule("here", Rule::new().input_in(BRIDGES.name).jump("of_guests"));
+    let mut of_guests = |it: Rule| rule("of_guests", it);
+    of_guests(Rule::new().established().accept());
+    for (family, destination, names) in [
+        (NFPROTO_IPV4, IP4_DESTINATION, NAMES4),
+        (NFPROTO_IPV6, IP6_DESTINATION, NAMES6),
+    ] {
+        for protocol in [fence::UDP, fence::TCP] {
+            let asked = Rule::new().family(family).protocol(protocol);
+            let asked = asked.load(DESTINATION_PORT).is(&fence::DNS.to_be_bytes());
+            let at = asked.meta(Meta::InputName).load(destination);
+            of_guests(at.within(names.name).accept());
+        }
+    }
+    let asked = Rule::new().meta(Meta::Protocol).load(DESTINATION_PORT);
+    of_guests(asked.within(SERVICES.name).accept());
+    for (protocol, kind) in [
+        (fence::ICMP, ICMP_ECHO_REQUEST),
+        (bridge::ICMP6, ICMP6_ECHO_REQUEST),
+        // No connection has these.
+        (bridge::ICMP6, bridge::ICMP6_NEIGHBOUR_SOLICITATION),
+        (bridge::ICMP6, bridge::ICMP6_NEIGHBOUR_ADVERTISEMENT),
+    ] {
+        of_guests(Rule::new().protocol(protocol).load(ICMP_TYPE).is(&[kind]).accept());
+    }
+    of_guests(Rule::new().drop());
 }
 
 fn forwarding(rule: &mut impl FnMut(&str, Rule), closed: bool) {

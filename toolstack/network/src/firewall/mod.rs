@@ -13,7 +13,7 @@ pub use fence::{Allowed, Direction, Remote, Traffic};
 
 use crate::mac::Mac;
 use crate::nft::{Batch, Element, NftError, Table};
-use crate::port::Protocol;
+use crate::port::{PortKey, Protocol};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -105,6 +105,8 @@ pub struct Firewall {
     paths: BTreeSet<Path>,
     published: BTreeSet<Published>,
     floating: Vec<Floating>,
+    /// Ports of the host that guests may ask, beside its name servers.
+    services: BTreeSet<PortKey>,
     /// Security groups, by name.
     groups: BTreeMap<String, Vec<Allowed>>,
     /// Packets that are not of our networks are not forwarded: the host did so only since we are here.
@@ -152,6 +154,9 @@ impl Firewall {
         }
         for floating in &self.floating {
             floating::elements(floating, &mut elements);
+        }
+        for service in &self.services {
+            inet::service_element(service, &mut elements);
         }
         elements
     }
@@ -245,6 +250,11 @@ impl Firewall {
                 .retain(|old| (old.protocol, old.host) != (new.protocol, new.host));
             self.published.insert(*new);
         }
+    }
+
+    /// Only at the start, before the first [`Self::write`].
+    pub fn set_services(&mut self, services: impl IntoIterator<Item = PortKey>) {
+        self.services = services.into_iter().collect();
     }
 
     /// Lets a guest's interfaces speak, and opens its ports. `paths`: all that there are then.

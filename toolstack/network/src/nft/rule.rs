@@ -74,7 +74,8 @@ pub const IP6_SOURCE: Field = field(1, 8, 16);
 pub const IP6_DESTINATION: Field = field(1, 24, 16);
 pub const SOURCE_PORT: Field = field(2, 0, 2);
 pub const DESTINATION_PORT: Field = field(2, 2, 2);
-pub const ICMP6_TYPE: Field = field(2, 0, 1);
+/// The first byte of both families' own, and of IGMP.
+pub const ICMP_TYPE: Field = field(2, 0, 1);
 /// Of a neighbour advertisement: the address it tells of, and the first option's hardware address.
 pub const ND_TARGET: Field = field(2, 8, 16);
 pub const ND_OPTION_MAC: Field = field(2, 26, 6);
