@@ -330,3 +330,36 @@ fn guests_ask_the_host_for_names_only() {
         assert!(!takes("guest", "192.0.2.1", 53));
     });
 }
+
+#[test]
+fn ports_that_are_nobodys_are_mute() {
+    in_namespaces("ports_that_are_nobodys_are_mute", || {
+        sh(TOPOLOGY);
+        let reached = || {
+            for host in ["10.9.0.1", "fd09::1"] {
+                sh(&pings("guest", host));
+            }
+        };
+        let mute = || {
+            for host in ["10.9.0.1", "fd09::1"] {
+                sh(&format!("! {}", pings("guest", host)));
+            }
+        };
+        // Bridges of others are others'.
+        let mut firewall = Firewall::new(true);
+        firewall.write().unwrap();
+        reached();
+        firewall.add_network(front()).unwrap();
+        mute();
+        firewall.add_guest(vec![guest()], &[], Default::default()).unwrap();
+        reached();
+        let interfaces = ["vif1.0".to_owned()];
+        firewall
+            .remove_guest(&interfaces, &[], Default::default())
+            .unwrap();
+        mute();
+        // What the host sends comes to it all the same.
+        sh("ip neigh flush dev hyper0; ping -c 1 -W 1 10.9.0.2 > /dev/null || true
+            ip netns exec guest ip neigh show 10.9.0.1 | grep -q lladdr");
+    });
+}

@@ -136,6 +136,7 @@ impl Firewall {
             bridge::elements(port, &mut elements);
         }
         for network in self.networks.values() {
+            bridge::network_elements(network, &mut elements);
             inet::network_elements(network, &mut elements);
         }
         if self.needs_fences() {

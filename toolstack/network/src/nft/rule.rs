@@ -38,6 +38,8 @@ pub enum Meta {
     OutputName = 7,
     Family = 15,
     Protocol = 16,
+    /// Of the bridge that the packet comes into.
+    BridgeOfInput = 17,
 }
 
 /// Addresses of a connection: of who called, whom they called, who answers and to whom, before and after translation.
@@ -112,7 +114,7 @@ impl Rule {
     pub fn meta(mut self, key: Meta) -> Self {
         let bytes = match key {
             // IFNAMSIZ
-            Meta::InputName | Meta::OutputName => 16,
+            Meta::InputName | Meta::OutputName | Meta::BridgeOfInput => 16,
             Meta::Family | Meta::Protocol => 1,
         };
         let register = self.next_register(bytes);
