@@ -64,9 +64,12 @@ impl Forwarding {
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
                 continue;
             };
+            // Guests' ends listen to nobody.
+            if ["all", "default"].contains(&name.as_str()) || name.starts_with("vif") {
+                continue;
+            }
             let accept = format!("ipv6/conf/{name}/accept_ra");
-            if !["all", "default"].contains(&name.as_str()) && self.read(&accept).is_ok_and(|now| now == "1")
-            {
+            if self.read(&accept).is_ok_and(|now| now == "1") {
                 self.write(&accept, "2")?;
             }
         }

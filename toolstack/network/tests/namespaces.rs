@@ -5,7 +5,7 @@ use network::{Bridge, Firewall, Floating, GuestPort, Links, Mac, NetworkRules, P
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -359,7 +359,33 @@ fn ports_that_are_nobodys_are_mute() {
             .unwrap();
         mute();
         // What the host sends comes to it all the same.
-        sh("ip neigh flush dev hyper0; ping -c 1 -W 1 10.9.0.2 > /dev/null || true
-            ip netns exec guest ip neigh show 10.9.0.1 | grep -q lladdr");
+        sh("ip -n guest neigh flush all; ip neigh flush dev hyper0; ping -c 1 -W 1 10.9.0.2 > /dev/null || true
+            ip -n guest neigh show 10.9.0.1 | grep -q lladdr");
+    });
+}
+
+/// Such frames the host takes at the port, not at the bridge.
+#[test]
+fn frames_to_the_links_own_groups_are_dropped() {
+    in_namespaces("frames_to_the_links_own_groups_are_dropped", || {
+        sh(TOPOLOGY);
+        sh("for at in all vif1.0; do echo 0 > /proc/sys/net/ipv4/conf/$at/rp_filter; done
+            for host in 10.9.0.1 fd09::1; do
+                ip -n guest neigh replace $host lladdr 01:80:c2:00:00:0e dev eth0
+            done");
+        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 9999)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let heard = |host: &str| {
+            sh(&format!(
+                "ip netns exec guest bash -c 'echo hello > /dev/udp/{host}/9999'"
+            ));
+            socket.recv(&mut [0; 16]).is_ok()
+        };
+        assert!(heard("10.9.0.1") && heard("fd09::1"), "without rules");
+        let mut firewall = Firewall::new(true);
+        firewall.set_network(front());
+        firewall.set_guest(vec![guest()], &[]);
+        firewall.write().unwrap();
+        assert!(!heard("10.9.0.1") && !heard("fd09::1"));
     });
 }

@@ -32,6 +32,12 @@ pub enum VifError {
     Refused(String),
     #[error("netback does not let go of an interface: see dom0's kernel log")]
     Left,
+    #[error("cannot set {path}")]
+    Setting {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("cannot add {what}")]
     Join {
         what: String,
@@ -60,6 +66,16 @@ async fn find(netlink: &Handle, name: &str) -> Result<Option<u32>, VifError> {
             name: name.to_owned(),
             source,
         }),
+    }
+}
+
+/// The interface itself speaks no IPv6: it would take what a guest sends to the link's own groups, router advertisements too.
+fn mute(name: &str) -> Result<(), VifError> {
+    let path = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
+    match std::fs::write(&path, "1") {
+        // A kernel without IPv6.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        written => written.map_err(|source| VifError::Setting { path, source }),
     }
 }
 
@@ -133,6 +149,7 @@ pub async fn connect(
                 }
             }
         };
+        mute(&name)?;
         join(&netlink, vif, bridge, nic)
             .await
             .map_err(|(step, source)| VifError::Join {

@@ -5,6 +5,7 @@ use crate::support::{BUSYBOX, Dom0};
 
 /// A guest that says it is another is not heard.
 pub fn spoofing(dom0: &Dom0<'_>) {
+    let _outside = Outside::new(dom0);
     server(dom0, "victim", &[]);
     dom0.detached("liar", &["--cap-add", "NET_ADMIN", BUSYBOX, "sleep", "1000000"]);
     let victim = dom0.inspect("victim", "{{.NetworkSettings.IPAddress}}");
@@ -12,6 +13,15 @@ pub fn spoofing(dom0: &Dom0<'_>) {
     let gateway = dom0.inspect("liar", "{{.NetworkSettings.Gateway}}");
     let liar = |script: &str| dom0.exec("liar", &["sh", "-c", script]);
     liar(&format!("ping -c 1 -W 10 {victim}")).ok();
+    // The host's end of its interface has no IPv6, and takes nothing by itself.
+    dom0.sh("cat /proc/sys/net/ipv6/conf/vif*/disable_ipv6 | sort -u")
+        .ok()
+        .stdout("1\n");
+    // No service of the host answers, names apart.
+    for at in [&gateway, HOST] {
+        assert_eq!(liar(&format!("nc -w 3 {at} 22 < /dev/null")).text(), "");
+    }
+    liar("nslookup victim").ok();
     // Another address of its own making.
     liar(&format!(
         "ip addr add 172.17.99.99/16 dev eth0; ping -c 2 -W 3 -I 172.17.99.99 {gateway}"

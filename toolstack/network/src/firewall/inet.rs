@@ -1,6 +1,6 @@
 //! Translation between networks and the outside, and what may pass between them.
 
-use super::{Elements, NetworkRules, Published, bridge, fence, floating, name};
+use super::{Elements, GuestPort, NetworkRules, Published, bridge, fence, floating, name};
 use crate::port::PortKey;
 use crate::nft::{
     Batch, DESTINATION_PORT, Element, Field, Hook, ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION,
@@ -17,6 +17,12 @@ pub const BRIDGES: Set<'_> = Set {
 };
 const INTERNAL: Set<'_> = Set {
     name: "internal",
+    key: &[Type::Name],
+    data: &[],
+};
+/// Interfaces of guests.
+const PORTS: Set<'_> = Set {
+    name: "ports",
     key: &[Type::Name],
     data: &[],
 };
@@ -91,6 +97,13 @@ pub fn network_elements(network: &NetworkRules, elements: &mut Elements) {
     }
 }
 
+pub fn port_elements(port: &GuestPort, elements: &mut Elements) {
+    elements
+        .entry((false, PORTS.name.into()))
+        .or_default()
+        .insert(Element::of(&[&name(&port.interface)]));
+}
+
 pub fn service_element(service: &PortKey, elements: &mut Elements) {
     let element = Element::of(&[&[service.protocol.number()], &service.port.to_be_bytes()]);
     elements
@@ -155,7 +168,7 @@ pub fn chains<'a>(
     networks: impl Iterator<Item = &'a NetworkRules>,
     closed: bool,
 ) {
-    for set in [BRIDGES, SAME, INTERNAL, NAMES4, NAMES6, SERVICES, ANY4, ONE4, ANY6, ONE6] {
+    for set in [BRIDGES, PORTS, SAME, INTERNAL, NAMES4, NAMES6, SERVICES, ANY4, ONE4, ANY6, ONE6] {
         batch.set(table, &set);
     }
     floating::sets(batch, table);
@@ -169,6 +182,8 @@ pub fn chains<'a>(
     batch.chain(table, "leaving", hook("nat", LEAVING, SOURCE_NAT));
     let mut rule = |chain: &str, rule: Rule| batch.rule(table, chain, &rule);
 
+    // A bridge has the host take frames to the link's own groups (01:80:c2:00:00:0x) as they come in at the port.
+    rule("guard", Rule::new().input_in(PORTS.name).drop());
     // Bridges route to 127.0.0.0/8, so that the host reaches published ports there; nobody else is to. Packets for ::1
     // the kernel drops by itself.
     let to_loopback = Rule::new().input_in(BRIDGES.name).family(NFPROTO_IPV4);

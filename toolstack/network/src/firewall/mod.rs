@@ -134,6 +134,7 @@ impl Firewall {
         let mut elements = Elements::new();
         for port in self.ports.values() {
             bridge::elements(port, &mut elements);
+            inet::port_elements(port, &mut elements);
         }
         for network in self.networks.values() {
             bridge::network_elements(network, &mut elements);
