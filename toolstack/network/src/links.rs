@@ -5,7 +5,7 @@ use crate::mac::Mac;
 use futures_util::TryStreamExt;
 use ipnet::IpNet;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
+use rtnetlink::packet_route::link::{InfoBridge, LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, RouteMessageBuilder};
 use std::net::{IpAddr, Ipv6Addr};
@@ -97,6 +97,11 @@ impl Links {
                 index.ok_or_else(|| NetworkError::Foreign(name.to_owned()))?
             }
         };
+        // Or a guest that asks for listeners would have the bridge keep from others what they did not ask for, neighbour
+        // solicitations too. Networks are small: what is for many goes to all.
+        let all_hear = LinkBridge::new(name).append_info_data(InfoBridge::MulticastSnooping(false));
+        let set = self.handle.link().change(all_hear.build()).execute().await;
+        set.map_err(failed("set up the bridge", name))?;
         let mut wanted = LinkUnspec::new_with_index(index).alias(alias).up();
         if let Some(mtu) = bridge.mtu {
             wanted = wanted.mtu(mtu);

@@ -45,6 +45,11 @@ const ARP_REQUEST: [u8; 2] = [0, 1];
 
 const UDP: u8 = 17;
 pub const ICMP6: u8 = 58;
+const IGMP: u8 = 2;
+/// Who hears what a router asks: RFC 3376, RFC 3810; and which routers want to hear all, RFC 4286.
+const IGMP_QUERY: u8 = 0x11;
+const ICMP6_LISTENER_QUERY: u8 = 130;
+const ICMP6_MULTICAST_ROUTER_ADVERTISEMENT: u8 = 151;
 const ICMP6_ROUTER_ADVERTISEMENT: u8 = 134;
 pub const ICMP6_NEIGHBOUR_SOLICITATION: u8 = 135;
 pub const ICMP6_NEIGHBOUR_ADVERTISEMENT: u8 = 136;
@@ -138,11 +143,19 @@ pub fn chains(batch: &mut Batch, table: Table) {
             .is(&port.to_be_bytes())
     };
     rule("ip4", port(DHCP_SERVER).drop());
+    let query = Rule::new().protocol(IGMP).load(ICMP_TYPE).is(&[IGMP_QUERY]);
+    rule("ip4", query.drop());
     rule("ip4", Rule::new().accept());
 
     let icmp6 = |kind: u8| Rule::new().protocol(ICMP6).load(ICMP_TYPE).is(&[kind]);
-    rule("ip6", icmp6(ICMP6_ROUTER_ADVERTISEMENT).drop());
-    rule("ip6", icmp6(ICMP6_REDIRECT).drop());
+    for kind in [
+        ICMP6_ROUTER_ADVERTISEMENT,
+        ICMP6_REDIRECT,
+        ICMP6_LISTENER_QUERY,
+        ICMP6_MULTICAST_ROUTER_ADVERTISEMENT,
+    ] {
+        rule("ip6", icmp6(kind).drop());
+    }
     let told = || icmp6(ICMP6_NEIGHBOUR_ADVERTISEMENT).meta(Meta::InputName);
     rule("ip6", own(told().load(ND_TARGET), IP6));
     rule("ip6", own(told().load(ND_OPTION_MAC), MACS));
