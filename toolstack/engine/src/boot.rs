@@ -48,7 +48,7 @@ pub struct Booted {
 
 /// Builds a container's guest and starts its process in it. Nothing is left of the guest on failure.
 pub async fn boot(cx: Arc<Context>, shared: Arc<Shared>, cancel: CancellationToken) -> Result<Booted, Error> {
-    let attachment = cx.networks.attach(&shared.record())?;
+    let attachment = cx.networks.attach(&shared.record(), &cx.fixed_addresses())?;
     let result = boot_attached(&cx, &shared, &cancel, attachment).await;
     if result.is_err() {
         leave_networks(&cx, &shared).await;

@@ -4,7 +4,7 @@ use crate::container::Shared;
 use crate::engine::{EngineConfig, Events, Settings};
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
-use crate::network::Networks;
+use crate::network::{self, Fixed, Networks};
 use crate::plan::{Defaults, Plan};
 use crate::published::Publisher;
 use crate::records::Records;
@@ -50,6 +50,13 @@ impl Context {
 
     pub fn set_settings(&self, settings: Settings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Addresses that containers are to have, whether they run or not.
+    pub fn fixed_addresses(&self) -> Fixed {
+        let all: Vec<_> = self.containers().values().cloned().collect();
+        let of = |shared: &Arc<Shared>| shared.with(|record| network::fixed(&record.config).collect::<Vec<_>>());
+        all.iter().flat_map(of).collect()
     }
 
     /// Holds a container's disk and logs.

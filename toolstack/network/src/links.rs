@@ -194,7 +194,8 @@ impl Links {
         removed.map_err(failed("remove the bridge", name))
     }
 
-    /// Every network that the host has an address in or a route to, default routes apart.
+    /// Every network that the host has an address in or a route to, default routes apart, also those in a few parts (0.0.0.0/1
+    /// and 128.0.0.0/1, 2000::/3).
     pub async fn taken(&self) -> Result<Vec<IpNet>, NetworkError> {
         let mut taken = Vec::new();
         for family in [
@@ -262,5 +263,6 @@ fn destination_of(route: &RouteMessage) -> Option<IpNet> {
         RouteAttribute::Destination(RouteAddress::Inet6(address)) => Some((*address).into()),
         _ => None,
     })?;
-    IpNet::new(address, route.header.destination_prefix_length).ok()
+    let length = route.header.destination_prefix_length;
+    (length > 3).then(|| IpNet::new(address, length).ok()).flatten()
 }

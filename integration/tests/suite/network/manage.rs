@@ -21,6 +21,11 @@ pub fn of_users(dom0: &Dom0<'_>) {
     dom0.hyper(&["network", "create", "--subnet", "10.60.0.128/25", "two"])
         .code(1)
         .err_has("Pool overlaps");
+    dom0.sh("ip addr add 10.61.0.1/24 dev lo").ok();
+    dom0.hyper(&["network", "create", "--subnet", "10.61.0.0/16", "two"])
+        .code(1)
+        .err_has("overlaps with 10.61.0.");
+    dom0.sh("ip addr del 10.61.0.1/24 dev lo").ok();
     dom0.hyper(&["network", "create", "--driver", "overlay", "two"])
         .code(1);
     dom0.hyper(&["network", "ls", "--format", "{{.Name}} {{.Driver}}"])

@@ -13,6 +13,18 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// Addresses that containers are to have, whether they run or not, each with the id of its network.
+pub type Fixed = BTreeSet<(String, IpAddr)>;
+
+/// Those of a container.
+pub fn fixed(config: &Config) -> impl Iterator<Item = (String, IpAddr)> {
+    config.networks.values().flat_map(|config| {
+        let addresses = [config.ipv4.map(IpAddr::V4), config.ipv6.map(IpAddr::V6)];
+        let on = |address| (config.network_id.clone(), address);
+        addresses.into_iter().flatten().map(on)
+    })
+}
+
 /// The networks a container wants, the one that it was started with first.
 pub fn wanted(config: &Config) -> Vec<(String, EndpointConfig)> {
     let mode = config.host.network_mode.as_str();
@@ -62,6 +74,7 @@ impl Inner {
         subnet: &Subnet,
         wanted: Option<IpAddr>,
         own: &[IpNet],
+        fixed: &Fixed,
     ) -> Result<IpNet, Error> {
         let mut taken = self.taken(network, subnet);
         taken.extend(own.iter().map(|net| net.addr()));
@@ -73,6 +86,8 @@ impl Inner {
             }
             Some(address) => address,
             None => {
+                let others = fixed.iter().filter(|(on, _)| *on == network.id);
+                taken.extend(others.map(|(_, address)| address));
                 let range = subnet.range.unwrap_or(subnet.subnet);
                 let last = self.last.get(&subnet.subnet).copied();
                 free_address(subnet.subnet, range, &taken, last).ok_or_else(|| {
@@ -94,6 +109,7 @@ impl Inner {
         name: &str,
         config: &EndpointConfig,
         index: u32,
+        fixed: &Fixed,
     ) -> Result<Endpoint, Error> {
         let network = self.network_of(name, config)?;
         let (mut addresses, mut gateways) = (Vec::new(), Vec::new());
@@ -111,7 +127,7 @@ impl Inner {
             if chosen.is_some_and(|address| !subnet.subnet.contains(&address)) {
                 continue;
             }
-            addresses.push(self.address(&network, subnet, chosen, &addresses)?);
+            addresses.push(self.address(&network, subnet, chosen, &addresses, fixed)?);
             gateways.push(subnet.gateway);
         }
         let mac_taken = |mac: Mac, inner: &Self| {
@@ -159,8 +175,9 @@ impl Inner {
 }
 
 impl Networks {
-    /// Gives a container that starts its addresses and ports. What it has is given back by [`Self::detach`].
-    pub fn attach(&self, container: &Container) -> Result<Attachment, Error> {
+    /// Gives a container that starts its addresses and ports. What it has is given back by [`Self::detach`]. `fixed`: what it
+    /// cannot have by chance.
+    pub fn attach(&self, container: &Container, fixed: &Fixed) -> Result<Attachment, Error> {
         let mut inner = self.inner();
         let wanted = wanted(&container.config);
         if wanted.is_empty() {
@@ -181,7 +198,7 @@ impl Networks {
                 _held: Vec::new(),
             },
         );
-        let result = self.give(&mut inner, container, &wanted);
+        let result = self.give(&mut inner, container, &wanted, fixed);
         if result.is_err() {
             inner.guests.remove(&container.id);
         }
@@ -193,9 +210,10 @@ impl Networks {
         inner: &mut Inner,
         container: &Container,
         wanted: &[(String, EndpointConfig)],
+        fixed: &Fixed,
     ) -> Result<Attachment, Error> {
         for (index, (name, config)) in wanted.iter().enumerate() {
-            let endpoint = inner.endpoint(name, config, index as u32)?;
+            let endpoint = inner.endpoint(name, config, index as u32, fixed)?;
             if let Some(guest) = inner.guests.get_mut(&container.id) {
                 guest.endpoints.push(endpoint);
             }
@@ -219,7 +237,7 @@ impl Networks {
     }
 
     /// Gives a container that runs what it wants now and has not: one endpoint more.
-    pub fn add_endpoint(&self, container: &Container) -> Result<Endpoint, Error> {
+    pub fn add_endpoint(&self, container: &Container, fixed: &Fixed) -> Result<Endpoint, Error> {
         let mut inner = self.inner();
         let Some(guest) = inner.guests.get(&container.id) else {
             return Err(Error::new(
@@ -238,7 +256,7 @@ impl Networks {
         let (Some((name, config)), Some(index)) = (wanted, index) else {
             return Err(Error::failed("there is no network to connect to"));
         };
-        let endpoint = inner.endpoint(&name, &config, index)?;
+        let endpoint = inner.endpoint(&name, &config, index, fixed)?;
         let others = inner.published();
         if let Some(guest) = inner.guests.get_mut(&container.id) {
             guest.called = Called::of(container);

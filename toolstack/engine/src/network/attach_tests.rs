@@ -56,21 +56,21 @@ fn on(inner: &mut Inner, id: &str, endpoint: Endpoint) {
 
 #[test]
 fn addresses_are_given_once_and_come_back() {
-    let mut inner = inner();
+    let (mut inner, fixed) = (inner(), Fixed::new());
     for guest in 2..=6 {
-        let endpoint = inner.endpoint("front", &EndpointConfig::default(), 0).unwrap();
+        let endpoint = inner.endpoint("front", &EndpointConfig::default(), 0, &fixed).unwrap();
         assert_eq!(endpoint.v4().unwrap().to_string(), format!("10.0.0.{guest}/29"));
         assert_eq!(endpoint.v6().unwrap().to_string(), format!("fd00::{guest}/64"));
         assert_eq!(endpoint.gateways[0].to_string(), "10.0.0.1");
         on(&mut inner, &guest.to_string(), endpoint);
     }
     let full = inner
-        .endpoint("front", &EndpointConfig::default(), 0)
+        .endpoint("front", &EndpointConfig::default(), 0, &fixed)
         .unwrap_err()
         .to_string();
     assert!(full.contains("no available IPv4 addresses"), "{full}");
     inner.guests.remove("4");
-    let again = inner.endpoint("front", &EndpointConfig::default(), 0).unwrap();
+    let again = inner.endpoint("front", &EndpointConfig::default(), 0, &fixed).unwrap();
     assert_eq!(again.v4().unwrap().to_string(), "10.0.0.4/29");
 }
 
@@ -82,11 +82,11 @@ fn what_is_chosen_is_given_or_refused() {
         mac: Some("02:00:00:00:00:07".parse().unwrap()),
         ..EndpointConfig::default()
     };
-    let endpoint = inner.endpoint("back", &chosen, 0).unwrap();
+    let endpoint = inner.endpoint("back", &chosen, 0, &Fixed::new()).unwrap();
     assert_eq!(endpoint.v4().unwrap().to_string(), "10.0.1.77/24");
     on(&mut inner, "one", endpoint);
     let error = |inner: &mut Inner, config: &EndpointConfig| {
-        inner.endpoint("back", config, 0).unwrap_err().to_string()
+        inner.endpoint("back", config, 0, &Fixed::new()).unwrap_err().to_string()
     };
     assert!(error(&mut inner, &chosen).ends_with("Address already in use"));
     let other = EndpointConfig { ipv4: None, ..chosen };
@@ -117,4 +117,21 @@ fn the_network_it_was_started_with_comes_first() {
     assert_eq!(names, ["front", "back"]);
     NONE.clone_into(&mut config.host.network_mode);
     assert!(wanted(&config).is_empty());
+}
+
+#[test]
+fn what_somebody_has_chosen_is_not_given_by_chance() {
+    let mut config = Config::default();
+    let chosen = EndpointConfig {
+        network_id: "id-front".to_owned(),
+        ipv4: Some([10, 0, 0, 2].into()),
+        ..EndpointConfig::default()
+    };
+    config.networks.insert("front".to_owned(), chosen.clone());
+    let (mut inner, fixed) = (inner(), fixed(&config).collect());
+    let by_chance = inner.endpoint("front", &EndpointConfig::default(), 0, &fixed).unwrap();
+    assert_eq!(by_chance.v4().unwrap().to_string(), "10.0.0.3/29");
+    on(&mut inner, "other", by_chance);
+    let endpoint = inner.endpoint("front", &chosen, 0, &fixed).unwrap();
+    assert_eq!(endpoint.v4().unwrap().to_string(), "10.0.0.2/29");
 }

@@ -80,6 +80,25 @@ fn chosen(request: &SubnetRequest, subnet: IpNet) -> Result<Subnet, Error> {
     })
 }
 
+/// `taken`: what the host has besides, its own addresses in the networks among it.
+fn check_room<'a>(
+    subnet: IpNet,
+    mut networks: impl Iterator<Item = &'a IpNet>,
+    taken: &[IpNet],
+) -> Result<(), Error> {
+    if networks.any(|other| overlap(*other, subnet)) {
+        return Err(forbidden(
+            "invalid pool request: Pool overlaps with other one on this address space",
+        ));
+    }
+    match taken.iter().find(|other| overlap(**other, subnet)) {
+        Some(other) => Err(forbidden(format!(
+            "invalid pool request: subnet {subnet} overlaps with {other}, where the host has an address or a route: choose another"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn automatic(subnet: IpNet) -> Subnet {
     Subnet {
         subnet,
@@ -161,13 +180,12 @@ impl Networks {
 
     /// A network with all that the request leaves open.
     async fn plan(&self, request: NetworkRequest) -> Result<Network, Error> {
-        let mut taken = self.links.taken().await.map_err(|error| failed(&error))?;
+        let taken = self.links.taken().await.map_err(|error| failed(&error))?;
         let ours: Vec<IpNet> = {
             let inner = self.inner();
             let subnets = inner.networks.values().flat_map(|network| &network.subnets);
             subnets.map(|subnet| subnet.subnet).collect()
         };
-        taken.extend(&ours);
         let mut subnets: Vec<Subnet> = Vec::new();
         for wanted in &request.subnets {
             let Some(subnet) = wanted.subnet else {
@@ -180,17 +198,14 @@ impl Networks {
             };
             let subnet = chosen(wanted, subnet)?;
             let others = ours.iter().chain(subnets.iter().map(|subnet| &subnet.subnet));
-            if others.into_iter().any(|other| overlap(*other, subnet.subnet)) {
-                return Err(forbidden(
-                    "invalid pool request: Pool overlaps with other one on this address space",
-                ));
-            }
+            check_room(subnet.subnet, others, &taken)?;
             subnets.push(subnet);
         }
         let has =
             |v4: bool, subnets: &[Subnet]| subnets.iter().any(|subnet| subnet.subnet.addr().is_ipv4() == v4);
         if !has(true, &subnets) {
-            let subnet = free_subnet(&self.config.pools, &taken).ok_or_else(|| {
+            let all: Vec<_> = taken.iter().chain(&ours).copied().collect();
+            let subnet = free_subnet(&self.config.pools, &all).ok_or_else(|| {
                 Error::failed("all predefined address pools have been fully subnetted: choose a subnet")
             })?;
             subnets.insert(0, automatic(subnet.into()));
@@ -360,4 +375,25 @@ pub fn check_wanted(network: &Network, wanted: &super::EndpointConfig) -> Result
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chosen_subnet_is_nobodys() {
+        let net = |text: &str| text.parse::<IpNet>().unwrap();
+        let networks = [net("10.60.0.0/24")];
+        // The host has an address in its networks, too.
+        let taken = [net("10.60.0.1/24"), net("192.168.1.0/24"), net("10.0.2.15/32")];
+        let refused = |subnet: &str| check_room(net(subnet), networks.iter(), &taken).err();
+        assert!(refused("10.61.0.0/24").is_none());
+        let ours = refused("10.60.0.128/25").unwrap().to_string();
+        assert!(ours.ends_with("Pool overlaps with other one on this address space"), "{ours}");
+        for (subnet, other) in [("192.168.0.0/16", "192.168.1.0/24"), ("10.0.2.0/24", "10.0.2.15/32")] {
+            let error = refused(subnet).unwrap().to_string();
+            assert!(error.contains(&format!("overlaps with {other}")), "{error}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod uplink;
 use names::{Called, Directory};
 use uplink::Uplink;
 
+pub use attach::{Fixed, fixed};
 pub use create::check_wanted;
 pub use floating::FloatingIp;
 pub use groups::{GroupProtocol, GroupRule, GroupRules, SecurityGroup};

@@ -85,7 +85,7 @@ async fn join(
 
 /// Puts an interface into a guest that runs, for the network that its record has and it has not.
 async fn plug(cx: &Context, shared: &Shared, (guest, session): Living) -> Result<(), Error> {
-    let endpoint = cx.networks.add_endpoint(&shared.record())?;
+    let endpoint = cx.networks.add_endpoint(&shared.record(), &cx.fixed_addresses())?;
     note_endpoints(cx, shared);
     let plugged = async {
         open_networks(cx, shared, guest.domid()).await?;
