@@ -176,7 +176,7 @@ pub async fn started<T>(
         ))
     };
     let start = async {
-        open_networks(cx, shared, guest.domid()).await?;
+        open_networks(cx, shared, guest.domid(), None).await?;
         guest.unpause().await?;
         tokio::time::timeout(patience, begin).await.map_err(silent)?
     };
@@ -194,13 +194,17 @@ pub async fn started<T>(
     }
 }
 
-/// Lets a guest speak on the networks that it has, if any.
-pub async fn open_networks(cx: &Context, shared: &Shared, domid: u32) -> Result<(), Error> {
-    let indexes = cx.networks.indexes(&shared.id);
-    let interfaces = indexes.iter().map(|index| cx.hypervisor.interface(domid, *index));
+/// Lets a guest speak on the networks that it has, if any. `endpoint`: one of them, which another guest has not.
+pub async fn open_networks(
+    cx: &Context,
+    shared: &Shared,
+    domid: u32,
+    endpoint: Option<&str>,
+) -> Result<(), Error> {
+    let interface = |index| cx.hypervisor.interface(domid, index);
     let groups = || shared.with(|record| record.config.host.security_groups.clone());
     cx.networks
-        .open_guest(&shared.id, interfaces.collect(), groups)
+        .open_guest(&shared.id, interface, groups, endpoint)
         .await
 }
 

@@ -124,6 +124,25 @@ pub fn plugged(dom0: &Dom0<'_>) {
         (counted.as_slice(), interfaces[0].as_str()),
         (interfaces.as_slice(), "eth1")
     );
+    // Started on none, it comes to one, and its port with it; then to another, with the same port.
+    let port = |at: &str| {
+        let text = dom0.hyper(&["port", "app"]).ok().text();
+        assert_eq!(text, at);
+    };
+    dom0.remove("app");
+    dom0.hyper(&[
+        "create", "--name", "app", "-p", "127.0.0.1:8085:80", BUSYBOX, "sleep", "1000000",
+    ])
+    .ok();
+    dom0.hyper(&["network", "disconnect", "bridge", "app"]).ok();
+    dom0.hyper(&["start", "app"]).ok();
+    port("");
+    for network in ["back", "bridge"] {
+        dom0.hyper(&["network", "connect", network, "app"]).ok();
+        port("80/tcp -> 127.0.0.1:8085");
+        dom0.hyper(&["network", "disconnect", network, "app"]).ok();
+        port("");
+    }
     dom0.hyper(&["rm", "-f", "app", "db"]).ok();
     dom0.hyper(&["network", "prune", "-f"]).ok().out_has("back");
 }

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::names::new_id;
 use crate::spec::Config;
 use crate::state::Container;
-use network::{IpNet, Mac, Published, free_address};
+use network::{HeldPort, IpNet, Mac, Published, free_address};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -174,19 +174,22 @@ impl Inner {
     }
 }
 
-impl Networks {
-    /// Gives a container that starts its addresses and ports. What it has is given back by [`Self::detach`]. `fixed`: what it
-    /// cannot have by chance.
-    pub fn attach(&self, container: &Container, fixed: &Fixed) -> Result<Attachment, Error> {
-        let mut inner = self.inner();
-        let wanted = wanted(&container.config);
-        if wanted.is_empty() {
+impl Attached {
+    fn has(&self, endpoint: &str) -> bool {
+        self.endpoints.iter().any(|known| known.id == endpoint)
+    }
+}
+
+impl Inner {
+    fn attach(&mut self, container: &Container, fixed: &Fixed) -> Result<Attachment, Error> {
+        if container.config.host.network_mode == NONE {
             return Ok(Attachment::default());
         }
         for name in &container.config.host.security_groups {
-            inner.group(name)?;
+            self.group(name)?;
         }
-        inner.guests.insert(
+        // On no network too: it may come to one while it runs.
+        self.guests.insert(
             container.id.clone(),
             Attached {
                 name: container.name.clone(),
@@ -195,51 +198,52 @@ impl Networks {
                 groups: container.config.host.security_groups.clone(),
                 interfaces: Vec::new(),
                 published: Vec::new(),
-                _held: Vec::new(),
+                held: Vec::new(),
             },
         );
-        let result = self.give(&mut inner, container, &wanted, fixed);
+        let result = self.give(container, fixed);
         if result.is_err() {
-            inner.guests.remove(&container.id);
+            self.guests.remove(&container.id);
         }
         result
     }
 
-    fn give(
-        &self,
-        inner: &mut Inner,
-        container: &Container,
-        wanted: &[(String, EndpointConfig)],
-        fixed: &Fixed,
-    ) -> Result<Attachment, Error> {
-        for (index, (name, config)) in wanted.iter().enumerate() {
-            let endpoint = inner.endpoint(name, config, index as u32, fixed)?;
-            if let Some(guest) = inner.guests.get_mut(&container.id) {
+    fn give(&mut self, container: &Container, fixed: &Fixed) -> Result<Attachment, Error> {
+        for (index, (name, config)) in wanted(&container.config).iter().enumerate() {
+            let endpoint = self.endpoint(name, config, index as u32, fixed)?;
+            if let Some(guest) = self.guests.get_mut(&container.id) {
                 guest.endpoints.push(endpoint);
             }
         }
-        let others = inner.published();
-        let Some(guest) = inner.guests.get_mut(&container.id) else {
-            return Ok(Attachment::default());
+        self.publish(container)?;
+        Ok(self.attachment(&container.id).unwrap_or_default())
+    }
+
+    /// Takes the ports that a container wants and has not.
+    fn publish(&mut self, container: &Container) -> Result<(), Error> {
+        let others = self.published();
+        let Some(guest) = self.guests.get_mut(&container.id) else {
+            return Ok(());
         };
         let shown = format!(
             "{} ({})",
             container.name,
-            guest.endpoints.first().map_or("", |endpoint| &endpoint.id)
+            guest.endpoints.last().map_or("", |endpoint| &endpoint.id)
         );
-        let (held, published) = ports::take(&shown, &container.config, &guest.endpoints, &others)?;
-        guest._held = held;
-        guest.published.clone_from(&published);
-        Ok(Attachment {
-            endpoints: guest.endpoints.clone(),
-            published,
-        })
+        let (held, published) = ports::take(
+            &shown,
+            &container.config,
+            &guest.endpoints,
+            &guest.published,
+            &others,
+        )?;
+        guest.held.extend(held);
+        guest.published.extend(published);
+        Ok(())
     }
 
-    /// Gives a container that runs what it wants now and has not: one endpoint more.
-    pub fn add_endpoint(&self, container: &Container, fixed: &Fixed) -> Result<Endpoint, Error> {
-        let mut inner = self.inner();
-        let Some(guest) = inner.guests.get(&container.id) else {
+    fn add_endpoint(&mut self, container: &Container, fixed: &Fixed) -> Result<Endpoint, Error> {
+        let Some(guest) = self.guests.get(&container.id) else {
             return Err(Error::new(
                 ErrorKind::Forbidden,
                 "container cannot be connected to multiple networks with one of the networks in private (none) mode",
@@ -256,87 +260,106 @@ impl Networks {
         let (Some((name, config)), Some(index)) = (wanted, index) else {
             return Err(Error::failed("there is no network to connect to"));
         };
-        let endpoint = inner.endpoint(&name, &config, index, fixed)?;
-        let others = inner.published();
-        if let Some(guest) = inner.guests.get_mut(&container.id) {
+        let endpoint = self.endpoint(&name, &config, index, fixed)?;
+        if let Some(guest) = self.guests.get_mut(&container.id) {
             guest.called = Called::of(container);
             guest.endpoints.push(endpoint.clone());
-            // On closed networks only there was nowhere to publish to.
-            if guest.published.is_empty() {
-                let shown = format!("{} ({})", container.name, endpoint.id);
-                match ports::take(&shown, &container.config, &guest.endpoints, &others) {
-                    Ok((held, published)) => {
-                        guest._held = held;
-                        guest.published = published;
-                    }
-                    Err(error) => {
-                        guest.endpoints.pop();
-                        return Err(error);
-                    }
-                }
-            }
         }
-        Ok(endpoint)
+        // On the networks so far there may have been nowhere to publish to.
+        let published = self.publish(container);
+        if published.is_err()
+            && let Some(guest) = self.guests.get_mut(&container.id)
+        {
+            guest.endpoints.pop();
+        }
+        published.map(|()| endpoint)
     }
 
-    /// Takes one endpoint away; ports that led to it lead to another, if there is one.
-    pub async fn remove_endpoint(&self, id: &str, network_id: &str, interface: String) -> Result<(), Error> {
-        let (before, after) = {
-            let mut inner = self.inner();
-            let Some(guest) = inner.guests.get_mut(id) else {
-                return Ok(());
-            };
-            let before = guest.published.clone();
-            guest
-                .endpoints
-                .retain(|endpoint| endpoint.network_id != network_id);
-            guest.interfaces.retain(|known| *known != interface);
-            guest.published = ports::lead_to(&before, &guest.endpoints);
-            (before, guest.published.clone())
+    /// `None`: the guest has no such endpoint, or it is another one's by now.
+    fn remove_endpoint(&mut self, id: &str, endpoint: &str, interface: &str) -> Option<Removed> {
+        let guest = self.guests.get_mut(id)?;
+        let at = guest.endpoints.iter().position(|known| known.id == endpoint)?;
+        guest.endpoints.remove(at);
+        guest.interfaces.retain(|known| known != interface);
+        let after = ports::lead_to(&guest.published, &guest.endpoints);
+        let before = std::mem::replace(&mut guest.published, after.clone());
+        let is_held = |held: &HeldPort| after.iter().any(|port| ports::is_held(port, held));
+        let (held, gone) = std::mem::take(&mut guest.held).into_iter().partition(is_held);
+        guest.held = held;
+        Some(Removed { before, after, gone })
+    }
+
+    fn attachment(&self, id: &str) -> Option<Attachment> {
+        self.guests.get(id).map(|guest| Attachment {
+            endpoints: guest.endpoints.clone(),
+            published: guest.published.clone(),
+        })
+    }
+}
+
+/// Ports that a guest published before it left a network, and after.
+struct Removed {
+    before: Vec<Published>,
+    after: Vec<Published>,
+    /// Those that lead nowhere now.
+    gone: Vec<HeldPort>,
+}
+
+impl Networks {
+    /// Gives a container that starts its addresses and ports. What it has is given back by [`Self::detach`]. `fixed`: what it
+    /// cannot have by chance.
+    pub fn attach(&self, container: &Container, fixed: &Fixed) -> Result<Attachment, Error> {
+        self.inner().attach(container, fixed)
+    }
+
+    /// Gives a container that runs what it wants now and has not: one endpoint more.
+    pub fn add_endpoint(&self, container: &Container, fixed: &Fixed) -> Result<Endpoint, Error> {
+        self.inner().add_endpoint(container, fixed)
+    }
+
+    /// Takes one endpoint away, if the container has it still; ports that led to it lead to another, if there is one.
+    pub async fn remove_endpoint(&self, id: &str, endpoint: &str, interface: String) -> Result<(), Error> {
+        let Some(Removed { before, after, gone }) = self.inner().remove_endpoint(id, endpoint, &interface)
+        else {
+            return Ok(());
         };
         let inner = Arc::clone(&self.inner);
-        self.rules_to_the_end(move |firewall| {
+        let changed = self.rules_to_the_end(move |firewall| {
             firewall.remove_interface(&interface, &before, &after, paths(&inner))
-        })
-        .await?;
+        });
+        changed.await?;
+        // Nobody else could have them while rules led there.
+        drop(gone);
         self.float(id).await
     }
 
     /// What a container has now.
     pub fn attachment(&self, id: &str) -> Option<Attachment> {
-        self.inner().guests.get(id).map(|guest| Attachment {
-            endpoints: guest.endpoints.clone(),
-            published: guest.published.clone(),
-        })
+        self.inner().attachment(id)
     }
 
-    /// Numbers of a guest's interfaces, in the order of its endpoints.
-    pub fn indexes(&self, id: &str) -> Vec<u32> {
-        let inner = self.inner();
-        let endpoints = inner.guests.get(id).map(|guest| guest.endpoints.iter());
-        endpoints
-            .into_iter()
-            .flatten()
-            .map(|endpoint| endpoint.index)
-            .collect()
-    }
-
-    /// Lets a guest that is built speak: `interfaces` of the host are its, in the order of its endpoints. `groups`: those
-    /// that it is in now, which may be others than when it was attached.
+    /// Lets a guest that is built speak. `interface`: the host's name for the one with this number. `groups`: those that it
+    /// is in now, which may be others than when it was attached. With an `endpoint`, only the guest that has this one.
     pub async fn open_guest(
         &self,
         id: &str,
-        interfaces: Vec<String>,
+        interface: impl Fn(u32) -> String,
         groups: impl FnOnce() -> Vec<String>,
+        endpoint: Option<&str>,
     ) -> Result<(), Error> {
         let changing = Arc::clone(&self.changing).lock_owned().await;
         let groups = groups();
         let (ports, published) = {
             let mut inner = self.inner();
-            let Some(guest) = inner.guests.get_mut(id) else {
-                return Ok(());
+            let found = inner.guests.get_mut(id);
+            let Some(guest) = found.filter(|guest| endpoint.is_none_or(|endpoint| guest.has(endpoint))) else {
+                return match endpoint {
+                    Some(_) => Err(Error::conflict("the container was stopped meanwhile")),
+                    None => Ok(()),
+                };
             };
-            guest.interfaces = interfaces;
+            let indexes = guest.endpoints.iter().map(|endpoint| endpoint.index);
+            guest.interfaces = indexes.map(interface).collect();
             guest.groups = groups;
             (guest_ports(guest), guest.published.clone())
         };

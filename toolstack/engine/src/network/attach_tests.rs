@@ -49,7 +49,7 @@ fn on(inner: &mut Inner, id: &str, endpoint: Endpoint) {
         groups: Vec::new(),
         interfaces: Vec::new(),
         published: Vec::new(),
-        _held: Vec::new(),
+        held: Vec::new(),
     };
     inner.guests.insert(container.id, attached);
 }
@@ -134,4 +134,72 @@ fn what_somebody_has_chosen_is_not_given_by_chance() {
     on(&mut inner, "other", by_chance);
     let endpoint = inner.endpoint("front", &chosen, 0, &fixed).unwrap();
     assert_eq!(endpoint.v4().unwrap().to_string(), "10.0.0.2/29");
+}
+
+fn container(mode: &str, networks: &[&str], port: Option<u16>) -> Container {
+    let mut config = Config::default();
+    mode.clone_into(&mut config.host.network_mode);
+    for name in networks {
+        config.networks.insert((*name).to_owned(), EndpointConfig::default());
+    }
+    if let Some(port) = port {
+        let binding = crate::network::PortBinding {
+            host_ip: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            first: port,
+            last: port,
+        };
+        config.host.port_bindings.insert("80/tcp".to_owned(), vec![binding]);
+    }
+    Container {
+        id: "web".to_owned(),
+        name: "web".to_owned(),
+        created_at: chrono::DateTime::UNIX_EPOCH,
+        image_id: String::new(),
+        config,
+        state: State::default(),
+    }
+}
+
+#[test]
+fn ports_move_with_a_container_from_network_to_network() {
+    let (mut inner, fixed) = (inner(), Fixed::new());
+    let first = inner.attach(&container("front", &["front"], Some(0)), &fixed).unwrap();
+    let host = first.published[0].host;
+    let removed = inner.remove_endpoint("web", &first.endpoints[0].id, "vif1.0").unwrap();
+    assert_eq!((removed.before, removed.after, removed.gone.len()), (first.published, vec![], 1));
+    drop(removed.gone);
+    let moved = container("front", &["back"], Some(host.port()));
+    let endpoint = inner.add_endpoint(&moved, &fixed).unwrap();
+    let second = inner.attachment("web").unwrap();
+    assert_eq!(second.published[0].host, host);
+    assert_eq!(Some(second.published[0].guest.ip()), endpoint.v4().map(|net| net.addr()));
+    // What it has it takes no second time.
+    let both = container("front", &["back", "front"], Some(host.port()));
+    inner.add_endpoint(&both, &fixed).unwrap();
+    assert_eq!(inner.attachment("web").unwrap().published, second.published);
+}
+
+#[test]
+fn one_that_was_started_on_no_network_comes_to_one() {
+    let (mut inner, fixed) = (inner(), Fixed::new());
+    let nothing = Attachment::default();
+    assert_eq!(inner.attach(&container("front", &[], None), &fixed).unwrap(), nothing);
+    let endpoint = inner.add_endpoint(&container("front", &["back"], None), &fixed).unwrap();
+    assert_eq!((endpoint.network.as_str(), endpoint.index), ("back", 0));
+    inner.guests.clear();
+    assert_eq!(inner.attach(&container(NONE, &[], None), &fixed).unwrap(), nothing);
+    let none = inner.add_endpoint(&container(NONE, &[], None), &fixed).unwrap_err();
+    assert!(none.to_string().contains("private (none) mode"), "{none}");
+}
+
+#[test]
+fn an_end_that_comes_late_takes_nothing_from_the_next_run() {
+    let (mut inner, fixed) = (inner(), Fixed::new());
+    let container = container("front", &["front"], None);
+    let first = inner.attach(&container, &fixed).unwrap();
+    inner.guests.remove("web");
+    let next = inner.attach(&container, &fixed).unwrap();
+    assert!(inner.remove_endpoint("web", &first.endpoints[0].id, "vif1.0").is_none());
+    assert_eq!(inner.attachment("web").unwrap(), next);
+    assert!(inner.remove_endpoint("web", &next.endpoints[0].id, "vif2.0").is_some());
 }

@@ -70,7 +70,7 @@ struct Attached {
     /// In the host; empty until the guest is built.
     interfaces: Vec<String>,
     published: Vec<Published>,
-    _held: Vec<HeldPort>,
+    held: Vec<HeldPort>,
 }
 
 #[derive(Default)]
@@ -263,7 +263,7 @@ impl Networks {
                 called,
                 groups: container.config.host.security_groups,
                 name: container.name,
-                _held: ports::take_again(&published),
+                held: ports::take_again(&published),
                 endpoints,
                 interfaces,
                 published,

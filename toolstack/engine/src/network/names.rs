@@ -233,7 +233,7 @@ mod tests {
             groups: Vec::new(),
             interfaces: Vec::new(),
             published: Vec::new(),
-            _held: Vec::new(),
+            held: Vec::new(),
         };
         (format!("{name}0000"), attached)
     }

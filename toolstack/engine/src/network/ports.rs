@@ -60,29 +60,49 @@ pub fn check(config: &Config) -> Result<(), Error> {
     }
 }
 
-/// Takes the host's ports for a container on these networks. Its first that is open gets what comes.
+/// Whether it is this one that keeps others from a published port.
+pub fn is_held(published: &Published, held: &HeldPort) -> bool {
+    published.protocol == held.protocol && published.host == SocketAddr::new(held.address, held.port)
+}
+
+/// Whether something wants this port there.
+fn is_wanted(published: &Published, port: PortKey, binding: &PortBinding, host: IpAddr) -> bool {
+    let last = binding.last.max(binding.first);
+    (published.protocol, published.guest.port(), published.host.ip()) == (port.protocol, port.port, host)
+        && (last == 0 || (binding.first..=last).contains(&published.host.port()))
+}
+
+/// Takes the host's ports for a container on these networks, but those that it has. Its first that is open gets what comes.
 pub fn take(
     name: &str,
     config: &Config,
     endpoints: &[Endpoint],
+    has: &[Published],
     others: &[Published],
 ) -> Result<(Vec<HeldPort>, Vec<Published>), Error> {
+    let mut has = has.to_vec();
     let (mut held, mut published) = (Vec::new(), Vec::new());
     let open = || endpoints.iter().filter(|endpoint| !endpoint.internal);
     let v4 = open().find_map(Endpoint::v4).map(|net| net.addr());
     let v6 = open().find_map(Endpoint::v6).map(|net| net.addr());
     for (port, bindings) in wanted(config) {
-        for binding in bindings {
+        for mut binding in bindings {
+            let mut known = false;
             let mut targets = Vec::new();
             let any = [
                 IpAddr::V4(Ipv4Addr::UNSPECIFIED),
                 IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             ];
             for host in binding.host_ip.map_or(any.to_vec(), |address| vec![address]) {
+                if let Some(at) = has.iter().position(|had| is_wanted(had, port, &binding, host)) {
+                    let number = has.swap_remove(at).host.port();
+                    (known, binding.first, binding.last) = (true, number, number);
+                    continue;
+                }
                 let guest = if host.is_ipv4() { v4 } else { v6 };
                 targets.extend(guest.map(|guest| (host, SocketAddr::new(guest, port.port))));
             }
-            if targets.is_empty() && v4.is_some() && binding.host_ip.is_some_and(|address| address.is_ipv6())
+            if !known && targets.is_empty() && v4.is_some() && binding.host_ip.is_some_and(|address| address.is_ipv6())
             {
                 return Err(Error::invalid(format!(
                     "port {port} cannot be published at an IPv6 address: none of the container's networks has IPv6"
@@ -230,7 +250,7 @@ mod tests {
             Endpoint::sample("n", "10.1.0.2/24", true),
             Endpoint::sample("n", "10.2.0.2/24", false),
         ];
-        let (held, published) = take("web", &config("80/tcp", loopback(0, 0)), &endpoints, &[]).unwrap();
+        let (held, published) = take("web", &config("80/tcp", loopback(0, 0)), &endpoints, &[], &[]).unwrap();
         assert_eq!(published[0].guest, "10.2.0.2:80".parse().unwrap());
         assert_eq!(published[0].host.port(), held[0].port);
         assert_eq!(published[0].protocol, Protocol::Tcp);
@@ -239,9 +259,9 @@ mod tests {
     #[test]
     fn what_is_taken_is_told_in_dockers_words() {
         let endpoints = [Endpoint::sample("n", "10.2.0.2/24", false)];
-        let (held, published) = take("web", &config("80/udp", loopback(0, 0)), &endpoints, &[]).unwrap();
+        let (held, published) = take("web", &config("80/udp", loopback(0, 0)), &endpoints, &[], &[]).unwrap();
         let again = config("80/udp", loopback(held[0].port, held[0].port));
-        let error = take("other", &again, &endpoints, &published)
+        let error = take("other", &again, &endpoints, &[], &published)
             .unwrap_err()
             .to_string();
         assert!(
@@ -251,11 +271,11 @@ mod tests {
             )),
             "{error}"
         );
-        let error = take("other", &again, &endpoints, &[]).unwrap_err().to_string();
+        let error = take("other", &again, &endpoints, &[], &[]).unwrap_err().to_string();
         assert!(error.ends_with("address already in use"), "{error}");
         if held[0].port < u16::MAX {
             let range = config("80/udp", loopback(held[0].port, u16::MAX));
-            assert!(take("other", &range, &endpoints, &published).unwrap().0[0].port > held[0].port);
+            assert!(take("other", &range, &endpoints, &[], &published).unwrap().0[0].port > held[0].port);
         }
     }
 

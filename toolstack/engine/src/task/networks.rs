@@ -62,7 +62,7 @@ async fn in_time(what: &str, work: impl Future<Output = Result<(), Error>>) -> R
     })
 }
 
-/// The record says so first, and no more when it fails.
+/// The record says so first, and no more when it fails: unless the container was started again meanwhile, and is there now.
 async fn join(
     cx: &Context,
     shared: &Shared,
@@ -75,7 +75,7 @@ async fn join(
     })?;
     let Some(living) = living else { return Ok(()) };
     let plugged = plug(cx, shared, living).await;
-    if plugged.is_err() {
+    if plugged.is_err() && !is_on(cx, shared, &network) {
         shared.note(cx, |record| {
             record.config.networks.remove(&network);
         });
@@ -83,12 +83,18 @@ async fn join(
     plugged
 }
 
+fn is_on(cx: &Context, shared: &Shared, network: &str) -> bool {
+    let attachment = cx.networks.attachment(&shared.id).unwrap_or_default();
+    let mut endpoints = attachment.endpoints.iter();
+    endpoints.any(|endpoint| endpoint.network == network)
+}
+
 /// Puts an interface into a guest that runs, for the network that its record has and it has not.
 async fn plug(cx: &Context, shared: &Shared, (guest, session): Living) -> Result<(), Error> {
     let endpoint = cx.networks.add_endpoint(&shared.record(), &cx.fixed_addresses())?;
     note_endpoints(cx, shared);
     let plugged = async {
-        open_networks(cx, shared, guest.domid()).await?;
+        open_networks(cx, shared, guest.domid(), Some(&endpoint.id)).await?;
         in_time(
             "connect",
             guest.plug_nic(endpoint.index, &PlannedNic::from(&endpoint)),
@@ -121,7 +127,7 @@ async fn take_out(cx: &Context, shared: &Shared, guest: &dyn Guest, endpoint: &E
     let interface = cx.hypervisor.interface(guest.domid(), endpoint.index);
     errors.extend(
         cx.networks
-            .remove_endpoint(&shared.id, &endpoint.network_id, interface)
+            .remove_endpoint(&shared.id, &endpoint.id, interface)
             .await
             .err(),
     );
