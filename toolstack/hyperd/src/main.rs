@@ -145,7 +145,7 @@ fn run(flags: Flags) -> anyhow::Result<()> {
 async fn remove_network(config: &Config) -> anyhow::Result<()> {
     // Not under a daemon that relies on it.
     let _lock = listener::lock(&config.state_dir.join("hyperd.lock"))?;
-    let errors = engine::network::remove_all().await;
+    let errors = engine::network::remove_all(&config.engine().network.run_dir).await;
     for error in &errors {
         eprintln!("hyperd: {error}");
     }

@@ -7,19 +7,44 @@ use std::path::{Path, PathBuf};
 
 const SETTINGS: &str = "/proc/sys/net";
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Family {
+    Four,
+    Six,
+}
+
+impl Family {
+    const ALL: [Self; 2] = [Self::Four, Self::Six];
+
+    fn setting(self) -> &'static str {
+        match self {
+            Self::Four => "ipv4/ip_forward",
+            Self::Six => "ipv6/conf/all/forwarding",
+        }
+    }
+
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Four => "forwarding",
+            Self::Six => "forwarding-v6",
+        }
+    }
+}
+
 /// Where settings are, and where it is kept that they were changed.
 #[derive(Debug)]
 pub struct Forwarding {
     settings: PathBuf,
-    /// Is there while it was us who made the host forward; goes with the settings at a reboot.
-    mark: PathBuf,
+    /// Has a mark for each family while it was us who made the host forward, with the interfaces that were told to listen to
+    /// routers all the same; goes with the settings at a reboot.
+    run_dir: PathBuf,
 }
 
 impl Forwarding {
     pub fn new(run_dir: &Path) -> Self {
         Self {
             settings: SETTINGS.into(),
-            mark: run_dir.join("forwarding"),
+            run_dir: run_dir.to_owned(),
         }
     }
 
@@ -28,59 +53,88 @@ impl Forwarding {
     }
 
     fn write(&self, name: &str, value: &str) -> Result<(), NetworkError> {
-        let path = self.settings.join(name);
         if self.read(name).is_ok_and(|now| now == value) {
             return Ok(());
         }
-        fs::write(&path, value).map_err(|source| NetworkError::Setting {
-            path: path.display().to_string(),
-            source,
-        })
+        write_file(&self.settings.join(name), value)
     }
 
-    /// Lets the host forward. `true`: it would not without us, so that what is not ours is not to be forwarded.
-    pub fn enable(&self) -> Result<bool, NetworkError> {
-        if self.read("ipv4/ip_forward").is_ok_and(|now| now == "0") {
-            // First, so that it is not forgotten whose doing it is.
-            fs::write(&self.mark, "").map_err(|source| NetworkError::Setting {
-                path: self.mark.display().to_string(),
-                source,
-            })?;
-            self.write("ipv4/ip_forward", "1")?;
+    fn mark(&self, family: Family) -> PathBuf {
+        self.run_dir.join(family.mark())
+    }
+
+    /// Whether the host forwards because of us.
+    pub fn is_claimed(&self, family: Family) -> bool {
+        self.mark(family).exists()
+    }
+
+    /// Comes before [`Self::enable`], so that it is not forgotten whose doing it is. `true`: the host would not forward without
+    /// us, so that what is not ours is not to be forwarded.
+    pub fn claim(&self, family: Family) -> Result<bool, NetworkError> {
+        if self.read(family.setting()).is_ok_and(|now| now == "0") && !self.is_claimed(family) {
+            write_file(&self.mark(family), "")?;
         }
-        Ok(self.mark.exists())
+        Ok(self.is_claimed(family))
     }
 
-    /// The same for IPv6. Interfaces that listen to routers would stop to do so: they are told to go on.
-    pub fn enable_v6(&self) -> Result<(), NetworkError> {
-        if self.read("ipv6/conf/all/forwarding").is_ok_and(|now| now != "0") {
+    /// Lets the host forward.
+    pub fn enable(&self, family: Family) -> Result<(), NetworkError> {
+        if self.read(family.setting()).is_ok_and(|now| now != "0") {
             return Ok(());
         }
-        for entry in fs::read_dir(self.settings.join("ipv6/conf"))
-            .into_iter()
+        if family == Family::Six {
+            self.listen_on()?;
+        }
+        self.write(family.setting(), "1")
+    }
+
+    /// Interfaces that listen to routers would stop to do so: they are told to go on.
+    fn listen_on(&self) -> Result<(), NetworkError> {
+        let entries = fs::read_dir(self.settings.join("ipv6/conf")).into_iter();
+        let names = entries
             .flatten()
             .flatten()
-        {
-            let Some(name) = entry.file_name().to_str().map(str::to_owned) else {
+            .filter_map(|entry| entry.file_name().into_string().ok());
+        let listening: Vec<_> = names
+            // Guests' ends listen to nobody.
+            .filter(|name| !["all", "default"].contains(&name.as_str()) && !name.starts_with("vif"))
+            .filter(|name| self.read(&accept_ra(name)).is_ok_and(|now| now == "1"))
+            .collect();
+        if self.is_claimed(Family::Six) {
+            write_file(&self.mark(Family::Six), &listening.join("\n"))?;
+        }
+        let mut listening = listening.iter();
+        listening.try_for_each(|name| self.write(&accept_ra(name), "2"))
+    }
+
+    /// The host as it was before us. Goes on after an error and gives all of them.
+    pub fn give_back(&self) -> Vec<NetworkError> {
+        let mut errors = Vec::new();
+        for family in Family::ALL {
+            let mark = self.mark(family);
+            let Ok(listening) = fs::read_to_string(&mark) else {
                 continue;
             };
-            // Guests' ends listen to nobody.
-            if ["all", "default"].contains(&name.as_str()) || name.starts_with("vif") {
-                continue;
+            errors.extend(self.write(family.setting(), "0").err());
+            for name in listening.lines().map(accept_ra) {
+                if self.read(&name).is_ok_and(|now| now == "2") {
+                    errors.extend(self.write(&name, "1").err());
+                }
             }
-            let accept = format!("ipv6/conf/{name}/accept_ra");
-            if self.read(&accept).is_ok_and(|now| now == "1") {
-                self.write(&accept, "2")?;
-            }
+            let removed = fs::remove_file(&mark);
+            errors.extend(removed.err().map(|source| NetworkError::Setting {
+                path: mark.display().to_string(),
+                source,
+            }));
         }
-        self.write("ipv6/conf/all/forwarding", "1")
+        errors
     }
 
     /// Settings of a bridge of ours: the host may reach guests from its loopback, and believes no router in there.
     pub fn bridge(&self, name: &str, v6: bool) -> Result<(), NetworkError> {
         self.write(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
         // Kernels without IPv6 have none of these.
-        let accept = format!("ipv6/conf/{name}/accept_ra");
+        let accept = accept_ra(name);
         if self.settings.join(&accept).exists() {
             self.write(&accept, "0")?;
             self.write(
@@ -92,6 +146,17 @@ impl Forwarding {
     }
 }
 
+fn accept_ra(interface: &str) -> String {
+    format!("ipv6/conf/{interface}/accept_ra")
+}
+
+fn write_file(path: &Path, value: &str) -> Result<(), NetworkError> {
+    fs::write(path, value).map_err(|source| NetworkError::Setting {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,17 +164,38 @@ mod tests {
     #[test]
     fn it_is_known_who_made_the_host_forward() {
         let folder = std::env::temp_dir().join(format!("forwarding-{}", std::process::id()));
-        fs::create_dir_all(folder.join("ipv4")).unwrap();
+        let path = |name: &str| folder.join(name);
+        let read = |name: &str| fs::read_to_string(path(name)).unwrap();
+        let write = |name: &str, text: &str| {
+            fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            fs::write(path(name), text).unwrap();
+        };
         let forwarding = Forwarding {
             settings: folder.clone(),
-            mark: folder.join("mark"),
+            run_dir: folder.clone(),
         };
-        fs::write(folder.join("ipv4/ip_forward"), "1\n").unwrap();
-        assert!(!forwarding.enable().unwrap());
-        fs::write(folder.join("ipv4/ip_forward"), "0\n").unwrap();
-        assert!(forwarding.enable().unwrap());
-        assert_eq!(fs::read_to_string(folder.join("ipv4/ip_forward")).unwrap(), "1");
-        assert!(forwarding.enable().unwrap(), "the next daemon knows it too");
+        // A host that forwards one family.
+        write("ipv4/ip_forward", "1\n");
+        write("ipv6/conf/all/forwarding", "0\n");
+        for (interface, accepts) in [("all", "1"), ("eth0", "1"), ("eth1", "0"), ("vif1.0", "1")] {
+            write(&accept_ra(interface), accepts);
+        }
+        assert!(!forwarding.claim(Family::Four).unwrap());
+        assert!(!forwarding.is_claimed(Family::Six), "before there is a network with it");
+        assert!(forwarding.claim(Family::Six).unwrap());
+        assert_eq!(read("ipv6/conf/all/forwarding"), "0\n", "before there are rules");
+        for family in Family::ALL {
+            forwarding.enable(family).unwrap();
+        }
+        assert!(forwarding.claim(Family::Six).unwrap(), "the next daemon knows it too");
+        let listening = || ["all", "eth0", "eth1", "vif1.0"].map(|interface| read(&accept_ra(interface)));
+        assert_eq!(read("ipv6/conf/all/forwarding"), "1");
+        assert_eq!(listening(), ["1", "2", "0", "1"]);
+        assert!(forwarding.give_back().is_empty());
+        assert_eq!(read("ipv6/conf/all/forwarding"), "0");
+        assert_eq!(read("ipv4/ip_forward"), "1\n", "that was not us");
+        assert_eq!(listening(), ["1", "1", "0", "1"]);
+        assert!(!forwarding.is_claimed(Family::Six));
         fs::remove_dir_all(folder).unwrap();
     }
 }

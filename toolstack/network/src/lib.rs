@@ -33,7 +33,7 @@ pub use firewall::{
     Allowed, Direction, Firewall, Floating, GuestPort, NetworkRules, Path, PathEnd, Published, Remote,
     Traffic,
 };
-pub use forwarding::Forwarding;
+pub use forwarding::{Family, Forwarding};
 pub use held::HeldPort;
 pub use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 pub use links::{Bridge, Links};

@@ -1,7 +1,7 @@
 //! Rules and addresses in the kernel, with packets through them: each test runs itself again in network namespaces of its
 //! own, where it is root.
 
-use network::{Bridge, Firewall, Floating, GuestPort, Links, Mac, NetworkRules, Protocol, Published, announce};
+use network::{Bridge, Family, Firewall, Floating, GuestPort, Links, Mac, NetworkRules, Protocol, Published, announce};
 use pnet_datalink::{Channel, DataLinkReceiver, DataLinkSender};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
@@ -72,6 +72,15 @@ const TOPOLOGY: &str = "
     }
 END
 ";
+
+/// Of a host that forwards because of us.
+fn firewall() -> Firewall {
+    let mut firewall = Firewall::default();
+    for family in [Family::Four, Family::Six] {
+        firewall.close(family).unwrap();
+    }
+    firewall
+}
 
 /// The network of [`TOPOLOGY`].
 fn front() -> NetworkRules {
@@ -158,7 +167,7 @@ fn floating_addresses_lead_both_ways() {
             outside: outside.parse().unwrap(),
             guest: Some(guest.parse().unwrap()),
         });
-        let mut firewall = Firewall::new(true);
+        let mut firewall = firewall();
         firewall.set_network(front());
         firewall.set_guest(vec![guest()], &[]);
         firewall.write().unwrap();
@@ -244,7 +253,7 @@ fn the_loopback_leads_to_published_ports() {
         sh("mount -t tmpfs none /run && ip link set lo up
             [ ! -e /proc/sys/net/bridge ] || echo 0 > /proc/sys/net/bridge/bridge-nf-call-ip6tables");
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let mut firewall = Firewall::new(true);
+        let mut firewall = firewall();
         for (number, bridge) in [(1_u16, "hyper0"), (2, "hyper-two")] {
             let net = |host: u16| format!("fd0{number}::{host}/64").parse().unwrap();
             let bridge = Bridge {
@@ -313,7 +322,7 @@ fn guests_ask_the_host_for_names_only() {
             guest: "10.9.0.2:80".parse().unwrap(),
         };
         let write = |services: &[&str]| {
-            let mut firewall = Firewall::new(true);
+            let mut firewall = firewall();
             firewall.set_network(front());
             firewall.set_network(NetworkRules {
                 bridge: "hyper-two".to_owned(),
@@ -366,7 +375,7 @@ fn ports_that_are_nobodys_are_mute() {
             }
         };
         // Bridges of others are others'.
-        let mut firewall = Firewall::new(true);
+        let mut firewall = firewall();
         firewall.write().unwrap();
         reached();
         firewall.add_network(front()).unwrap();
@@ -402,7 +411,7 @@ fn frames_to_the_links_own_groups_are_dropped() {
             socket.recv(&mut [0; 16]).is_ok()
         };
         assert!(heard("10.9.0.1") && heard("fd09::1"), "without rules");
-        let mut firewall = Firewall::new(true);
+        let mut firewall = firewall();
         firewall.set_network(front());
         firewall.set_guest(vec![guest()], &[]);
         firewall.write().unwrap();
@@ -464,7 +473,7 @@ fn guests_do_not_ask_for_listeners() {
             Links::open().unwrap().make_bridge(&bridge).await.unwrap();
         });
         sh("ip -d link show dev hyper0 | grep -q 'mcast_snooping 0'");
-        let mut firewall = Firewall::new(true);
+        let mut firewall = firewall();
         firewall.set_network(front());
         firewall.set_guest(vec![guest(), port(2, &["10.9.0.3", "fd09::3"])], &[]);
         firewall.write().unwrap();
@@ -486,5 +495,31 @@ fn guests_do_not_ask_for_listeners() {
             }
         }
         assert_eq!(ours, heard);
+    });
+}
+
+#[test]
+fn a_host_forwards_what_it_did_before() {
+    in_namespaces("a_host_forwards_what_it_did_before", || {
+        sh(TOPOLOGY);
+        sh("ip netns add third && ip link add third0 type veth peer name in0 netns third
+            ip addr add 198.51.100.1/24 dev third0 && ip addr add 2001:db8:3::1/64 dev third0 nodad
+            ip -n third addr add 198.51.100.2/24 dev in0 && ip -n third addr add 2001:db8:3::2/64 dev in0 nodad
+            ip link set third0 up && ip -n third link set in0 up
+            ip -n third route add default via 198.51.100.1 && ip -n third -6 route add default via 2001:db8:3::1
+            ip -n outside route add 198.51.100.0/24 via 192.0.2.1
+            ip -n outside -6 route add 2001:db8:3::/64 via 2001:db8::1");
+        let four = pings("outside", "198.51.100.2");
+        let six = pings("outside", "2001:db8:3::2");
+        let mut firewall = Firewall::default();
+        firewall.set_network(front());
+        firewall.set_guest(vec![guest()], &[]);
+        firewall.write().unwrap();
+        sh(&four);
+        sh(&six);
+        firewall.close(Family::Six).unwrap();
+        sh(&format!("{four}; ! {six}"));
+        firewall.close(Family::Four).unwrap();
+        sh(&format!("! {four}; ! {six}"));
     });
 }

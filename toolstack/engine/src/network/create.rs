@@ -165,11 +165,15 @@ impl Networks {
         records.put_network(&network)?;
         self.inner().networks.insert(network.id.clone(), network.clone());
         let rules = rules_of(&network);
-        let made = match self.make_bridge(&network).await {
-            Ok(()) => self.rules(move |firewall| firewall.add_network(rules)).await,
-            Err(error) => Err(error),
+        let made = async {
+            self.make_bridge(&network).await?;
+            self.rules(move |firewall| firewall.add_network(rules)).await?;
+            match network.has_v6() {
+                true => self.route_v6().await,
+                false => Ok(()),
+            }
         };
-        if let Err(error) = made {
+        if let Err(error) = made.await {
             for left in self.take_away(records, &network).await {
                 tracing::error!(network = network.name, error = %left, "undoing a network");
             }

@@ -18,7 +18,7 @@ fn networks(folder: &Path, records: &Records) -> Networks {
         host_services: Vec::new(),
     };
     let links = Arc::new(Links::open().unwrap());
-    let firewall = Arc::new(Mutex::new(Firewall::new(false)));
+    let firewall = Arc::new(Mutex::new(Firewall::default()));
     let uplink = Uplink::new(config.uplink.clone(), Arc::clone(&links), Arc::clone(&firewall));
     let floating = records.floating().unwrap().into_iter();
     let front = Network {

@@ -36,10 +36,10 @@ use crate::records::Records;
 use crate::state::Container;
 use ::network::Path as GuestPath;
 use ::network::dns;
-use ::network::{Bridge, Firewall, Forwarding, GuestPort, HeldPort, Links, NetworkRules};
+use ::network::{Bridge, Family, Firewall, Forwarding, GuestPort, HeldPort, Links, NetworkRules};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
@@ -146,9 +146,12 @@ fn paths(inner: &Mutex<Inner>) -> BTreeSet<GuestPath> {
     inner.lock().unwrap_or_else(PoisonError::into_inner).paths()
 }
 
-/// Takes all of ours from the host: rules, bridges and addresses. Goes on after an error and gives all of them.
-pub async fn remove_all() -> Vec<Error> {
-    let mut errors = Vec::new();
+/// Takes all of ours from the host: rules, bridges and addresses, and that it forwards, if it did not before. `run_dir`: that
+/// of [`NetworkConfig`]. Goes on after an error and gives all of them.
+pub async fn remove_all(run_dir: &Path) -> Vec<Error> {
+    // First: without the rules it would forward everything.
+    let forwarding = Forwarding::new(run_dir).give_back();
+    let mut errors: Vec<_> = forwarding.iter().map(|error| failed(error)).collect();
     match tokio::task::spawn_blocking(Firewall::remove_all).await {
         Ok(removed) => errors.extend(removed.err().map(|error| failed(&error))),
         Err(error) => errors.push(failed(&error)),
@@ -174,15 +177,8 @@ impl Networks {
         let floating = records.floating()?.into_iter();
         let groups = records.groups()?.into_iter();
         let forwarding = Forwarding::new(&config.run_dir);
-        let closed = forwarding.enable().unwrap_or_else(|error| {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "the host does not forward"
-            );
-            false
-        });
         let links = Arc::new(Links::open().map_err(|error| failed(&error))?);
-        let mut firewall = Firewall::new(closed);
+        let mut firewall = Firewall::default();
         firewall.set_services(config.host_services.iter().copied());
         let firewall = Arc::new(Mutex::new(firewall));
         let uplink = Uplink::new(config.uplink.clone(), Arc::clone(&links), Arc::clone(&firewall));
@@ -282,6 +278,13 @@ impl Networks {
                 tracing::error!(network = network.name, %error, "the network is not there");
             }
         }
+        let has_v6 = networks.iter().any(Network::has_v6) || self.forwarding.is_claimed(Family::Six);
+        let families: &[_] = if has_v6 { &[Family::Four, Family::Six] } else { &[Family::Four] };
+        for family in families {
+            if let Err(error) = self.claim(*family).await {
+                tracing::error!(%error, "the host forwards what is of others");
+            }
+        }
         let (guests, leads): (Vec<_>, _) = {
             let inner = self.inner();
             let guests = inner.guests.values();
@@ -303,8 +306,15 @@ impl Networks {
             firewall.set_floating(uplink::floating(&leads));
             firewall.write()
         });
-        if let Err(error) = written.await {
-            tracing::error!(%error, "the rules of the networks are not there");
+        match written.await {
+            Ok(()) => {
+                for family in families {
+                    if let Err(error) = self.forwarding.enable(*family) {
+                        tracing::error!(error = &error as &dyn std::error::Error, "the host does not forward");
+                    }
+                }
+            }
+            Err(error) => tracing::error!(%error, "the rules of the networks are not there"),
         }
         self.restore_floating(records, containers).await;
     }
@@ -328,9 +338,6 @@ impl Networks {
             .make_bridge(&bridge_of(network))
             .await
             .map_err(|error| failed(&error))?;
-        if network.has_v6() {
-            self.forwarding.enable_v6().map_err(|error| failed(&error))?;
-        }
         let set = self.forwarding.bridge(&network.bridge, network.has_v6());
         set.map_err(|error| failed(&error))?;
         let addresses: Vec<_> = network.subnets.iter().map(|subnet| subnet.gateway).collect();
@@ -343,6 +350,23 @@ impl Networks {
             }
         }
         Ok(())
+    }
+
+    /// If the host is to forward because of us, the rules keep it to what is ours.
+    async fn claim(&self, family: Family) -> Result<(), Error> {
+        match self.forwarding.claim(family) {
+            Ok(true) => self.rules(move |firewall| firewall.close(family)).await,
+            Ok(false) => Ok(()),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    /// Lets the host forward IPv6, with rules that are there.
+    async fn route_v6(&self) -> Result<(), Error> {
+        self.claim(Family::Six).await?;
+        self.forwarding
+            .enable(Family::Six)
+            .map_err(|error| failed(&error))
     }
 
     fn servers(&self) -> MutexGuard<'_, BTreeMap<String, dns::Server>> {

@@ -1,12 +1,14 @@
 //! Translation between networks and the outside, and what may pass between them.
 
 use super::{Elements, GuestPort, NetworkRules, Published, bridge, fence, floating, name};
+use crate::forwarding::Family;
 use crate::port::PortKey;
 use crate::nft::{
     Batch, DESTINATION_PORT, Element, Field, Hook, ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION,
     IP6_SOURCE, Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
 };
 use ipnet::IpNet;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Ours, and those of them that are closed.
@@ -166,7 +168,7 @@ pub fn chains<'a>(
     batch: &mut Batch,
     table: Table,
     networks: impl Iterator<Item = &'a NetworkRules>,
-    closed: bool,
+    closed: &BTreeSet<Family>,
 ) {
     for set in [BRIDGES, PORTS, SAME, INTERNAL, NAMES4, NAMES6, SERVICES, ANY4, ONE4, ANY6, ONE6] {
         batch.set(table, &set);
@@ -283,7 +285,7 @@ fn here(rule: &mut impl FnMut(&str, Rule)) {
     of_guests(Rule::new().drop());
 }
 
-fn forwarding(rule: &mut impl FnMut(&str, Rule), closed: bool) {
+fn forwarding(rule: &mut impl FnMut(&str, Rule), closed: &BTreeSet<Family>) {
     let mut forwarded = |it: Rule| rule("forwarded", it);
     for stale in floating::stale() {
         forwarded(stale);
@@ -311,7 +313,11 @@ fn forwarding(rule: &mut impl FnMut(&str, Rule), closed: bool) {
     // From outside, and from one network to another.
     forwarded(into().drop());
     forwarded(Rule::new().input_in(BRIDGES.name).accept());
-    if closed {
-        forwarded(Rule::new().drop());
+    for family in closed {
+        let family = match family {
+            Family::Four => NFPROTO_IPV4,
+            Family::Six => NFPROTO_IPV6,
+        };
+        forwarded(Rule::new().family(family).drop());
     }
 }

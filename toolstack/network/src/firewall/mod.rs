@@ -11,6 +11,7 @@ mod inet;
 
 pub use fence::{Allowed, Direction, Remote, Traffic};
 
+use crate::forwarding::Family;
 use crate::mac::Mac;
 use crate::nft::{Batch, Element, NftError, Table};
 use crate::port::{PortKey, Protocol};
@@ -109,8 +110,8 @@ pub struct Firewall {
     services: BTreeSet<PortKey>,
     /// Security groups, by name.
     groups: BTreeMap<String, Vec<Allowed>>,
-    /// Packets that are not of our networks are not forwarded: the host did so only since we are here.
-    closed: bool,
+    /// Packets of these that are not of our networks are not forwarded: the host does so only since we are here.
+    closed: BTreeSet<Family>,
     /// What the kernel has.
     written: bool,
     /// With fences, for which it tracks connections on bridges.
@@ -118,14 +119,6 @@ pub struct Firewall {
 }
 
 impl Firewall {
-    /// `closed`: nothing is forwarded but what is of our networks.
-    pub fn new(closed: bool) -> Self {
-        Self {
-            closed,
-            ..Self::default()
-        }
-    }
-
     fn needs_fences(&self) -> bool {
         self.ports.values().any(GuestPort::is_fenced)
     }
@@ -176,7 +169,7 @@ impl Firewall {
         if self.needs_fences() {
             fence::chains(&mut batch, BRIDGE, &self.groups);
         }
-        inet::chains(&mut batch, INET, self.networks.values(), self.closed);
+        inet::chains(&mut batch, INET, self.networks.values(), &self.closed);
         for ((of, set), elements) in self.elements() {
             let elements: Vec<_> = elements.into_iter().collect();
             batch.add(table(of), &set, &elements);
@@ -222,6 +215,14 @@ impl Firewall {
             return self.write();
         }
         Ok(())
+    }
+
+    /// From now on nothing is forwarded but what is of our networks.
+    pub fn close(&mut self, family: Family) -> Result<(), NftError> {
+        match self.closed.insert(family) && self.written {
+            true => self.write(),
+            false => Ok(()),
+        }
     }
 
     /// Only at the start, before the first [`Self::write`].
