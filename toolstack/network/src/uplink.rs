@@ -34,6 +34,15 @@ fn address_of(message: &AddressMessage) -> Option<IpAddr> {
     })
 }
 
+/// That address of an interface, if it is there without our mark.
+fn unmarked(all: &[AddressMessage], index: u32, address: IpAddr, length: u8) -> Option<&AddressMessage> {
+    all.iter().find(|message| {
+        (message.header.index, message.header.prefix_len) == (index, length)
+            && address_of(message) == Some(address)
+            && !is_ours(message)
+    })
+}
+
 impl Links {
     async fn all_addresses(&self) -> Result<Vec<AddressMessage>, NetworkError> {
         let all = self.handle().address().get().execute();
@@ -95,7 +104,19 @@ impl Links {
             attributes.push(AddressAttribute::CacheInfo(deprecated));
         }
         let added = request.execute().await;
-        added.map_err(failed("put a floating IP on the interface", &station.name))
+        added.map_err(failed("put a floating IP on the interface", &station.name))?;
+        self.check_mark(station.index, address, length).await
+    }
+
+    /// A kernel that keeps no marks takes the address all the same; nobody would know whose it is, and it would stay for ever.
+    async fn check_mark(&self, index: u32, address: IpAddr, length: u8) -> Result<(), NetworkError> {
+        let all = self.all_addresses().await?;
+        let Some(unmarked) = unmarked(&all, index, address, length) else {
+            return Ok(());
+        };
+        let removed = self.handle().address().del(unmarked.clone()).execute().await;
+        removed.map_err(failed("take away the floating IP", &address.to_string()))?;
+        Err(NetworkError::NoMarks(address))
     }
 
     /// One that is not there is no error.
@@ -107,5 +128,34 @@ impl Links {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_without_a_mark_is_found() {
+        let message = |address: &str, mark: Option<AddressProtocol>| {
+            let mut message = AddressMessage::default();
+            (message.header.index, message.header.prefix_len) = (7, 32);
+            let address = AddressAttribute::Address(address.parse().unwrap());
+            message.attributes.push(address);
+            message.attributes.extend(mark.map(AddressAttribute::Protocol));
+            message
+        };
+        let all = [
+            message("192.0.2.1", None),
+            message("192.0.2.40", Some(OURS)),
+            message("192.0.2.41", None),
+        ];
+        let found = |index, address: &str, length| {
+            unmarked(&all, index, address.parse().unwrap(), length).is_some()
+        };
+        assert!(!found(7, "192.0.2.40", 32) && !found(7, "192.0.2.42", 32));
+        assert!(found(7, "192.0.2.41", 32));
+        // Others' own.
+        assert!(!found(8, "192.0.2.41", 32) && !found(7, "192.0.2.41", 24));
     }
 }

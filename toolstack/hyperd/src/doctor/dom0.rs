@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 pub async fn findings(config: &Config) -> Vec<Finding> {
     let mut all = xen(config).await;
-    all.extend([consoles(), kernel(), devices(), backends(), clock()]);
+    let floating = !config.floating_ips.is_empty();
+    all.extend([consoles(), kernel(floating), devices(), backends(), clock()]);
     all.push(kernel_config());
     all
 }
@@ -112,18 +113,24 @@ fn is_running(name: &str) -> bool {
         .any(|comm| comm.trim() == name)
 }
 
-fn kernel() -> Finding {
+fn kernel(floating: bool) -> Finding {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
-    kernel_finding(&release)
+    kernel_finding(&release, floating)
 }
 
-fn kernel_finding(release: &str) -> Finding {
+/// `floating`: the config has floating IPs.
+fn kernel_finding(release: &str, floating: bool) -> Finding {
     let mut numbers = release
         .split(['.', '-', '+'])
         .map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     match version >= (5, 15) {
+        true if floating && version < (5, 18) => warn(
+            "kernel",
+            format!("Linux {release} is too old for floating IPs, which the config has"),
+            "run Linux 5.18 or later in dom0",
+        ),
         true => ok("kernel", format!("Linux {release}")),
         false => fail(
             "kernel",
@@ -271,9 +278,10 @@ mod tests {
 
     #[test]
     fn kernels_are_new_and_complete() {
-        assert_eq!(kernel_finding("6.12.1-amd64").level, Level::Ok);
-        assert_eq!(kernel_finding("5.15.0").level, Level::Ok);
-        assert_eq!(kernel_finding("5.4.0-generic").level, Level::Fail);
+        assert_eq!(kernel_finding("6.12.1-amd64", true).level, Level::Ok);
+        assert_eq!(kernel_finding("5.15.0", false).level, Level::Ok);
+        assert_eq!(kernel_finding("5.15.0", true).level, Level::Warn);
+        assert_eq!(kernel_finding("5.4.0-generic", false).level, Level::Fail);
         let all = "CONFIG_XEN_BLKDEV_BACKEND=m\nCONFIG_XEN_NETDEV_BACKEND=m\nCONFIG_XEN_GNTDEV=m\nCONFIG_XEN_DEV_EVTCHN=m\nCONFIG_XEN_PRIVCMD=m\nCONFIG_BLK_DEV_LOOP=m\nCONFIG_BLK_DEV_DM=y\n";
         assert_eq!(config_finding(all).level, Level::Ok);
         let lacking = config_finding(&all.replace("CONFIG_BLK_DEV_DM=y", "# CONFIG_BLK_DEV_DM is not set"));
