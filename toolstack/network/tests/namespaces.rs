@@ -217,6 +217,19 @@ fn floating_addresses_lead_both_ways() {
     });
 }
 
+/// Calls one who listens, from a socket of a namespace.
+fn socket_in(namespace: &str, host: &str) -> UdpSocket {
+    let namespace = File::open(format!("/run/netns/{namespace}")).unwrap();
+    let host: SocketAddr = host.parse().unwrap();
+    let connected = std::thread::spawn(move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
+        socket.connect(host).unwrap();
+        socket
+    });
+    connected.join().unwrap()
+}
+
 fn listener_in(namespace: &str, port: u16) -> TcpListener {
     let namespace = File::open(format!("/run/netns/{namespace}")).unwrap();
     // The thread stays there.
@@ -523,5 +536,41 @@ fn a_host_forwards_what_it_did_before() {
         firewall.close(Family::Four).unwrap();
         sh(&format!("! {four}"));
         sh(&format!("! {six}"));
+    });
+}
+
+/// All ask at one socket.
+#[test]
+fn a_flood_of_questions_leaves_room_for_others() {
+    in_namespaces("a_flood_of_questions_leaves_room_for_others", || {
+        const SENT: usize = 50_000;
+        sh(TOPOLOGY);
+        let mut firewall = firewall();
+        firewall.set_network(front());
+        firewall.set_guest(vec![guest()], &[]);
+        firewall.write().unwrap();
+        let server = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 53)).unwrap();
+        server.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+        let answers = std::thread::spawn(move || {
+            let mut heard = 0;
+            while server.recv(&mut [0; 16]).is_ok() {
+                heard += 1;
+            }
+            (server, heard)
+        });
+        let began = std::time::Instant::now();
+        let loud = socket_in("guest", "[::ffff:10.9.0.1]:53");
+        for _ in 0..SENT {
+            // A queue that is full is no matter.
+            let _ = loud.send(b"?");
+        }
+        let took = began.elapsed().as_secs() as usize + 2;
+        let (server, heard) = answers.join().unwrap();
+        let share = 2000 + 500 * took;
+        assert!((1..=share).contains(&heard), "{heard} of {SENT} in {took} s");
+        assert!(share < SENT / 2, "{took} s");
+        let quiet = socket_in("guest", "[fd09::1]:53");
+        quiet.send(b"?").unwrap();
+        server.recv(&mut [0; 16]).expect("another asker is heard");
     });
 }

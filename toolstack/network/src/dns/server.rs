@@ -119,8 +119,8 @@ async fn serve_udp(shared: Arc<Shared>, socket: Arc<UdpSocket>) {
         };
         // Of one who is gone (an ICMP message) says nothing about the others.
         let Ok((length, from)) = received else { continue };
-        let known = shared.names.asker(&shared.network, from.ip()).is_some();
-        if !known || !shared.may_ask(from.ip()) {
+        // In this order: who it is takes a look at all guests.
+        if !shared.may_ask(from.ip()) || shared.names.asker(&shared.network, from.ip()).is_none() {
             continue;
         }
         let Some(turn) = shared.turn(from.ip()) else {

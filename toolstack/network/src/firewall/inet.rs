@@ -5,11 +5,12 @@ use crate::forwarding::Family;
 use crate::port::PortKey;
 use crate::nft::{
     Batch, DESTINATION_PORT, Element, Field, Hook, ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION,
-    IP6_SOURCE, Meta, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
+    IP6_SOURCE, Meta, Meter, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
 };
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
 /// Ours, and those of them that are closed.
 pub const BRIDGES: Set<'_> = Set {
@@ -44,6 +45,22 @@ const NAMES6: Set<'_> = Set {
     name: "names6",
     key: &[Type::Name, Type::Ip6],
     data: &[],
+};
+/// Guests that ask for names. A network's name server has one queue for all, which one of them could keep full: what each
+/// sends is held to a little more than the server answers (`dns/limit.rs`).
+const ASKERS4: Meter = Meter {
+    name: "askers4",
+    key: Type::Ip4,
+    // The whole burst is there again by then.
+    forgotten_after: Duration::from_secs(5),
+    max_elements: 65535,
+    rate: 500,
+    burst: 2000,
+};
+const ASKERS6: Meter = Meter {
+    name: "askers6",
+    key: Type::Ip6,
+    ..ASKERS4
 };
 /// Ports of the host that guests may ask beside.
 const SERVICES: Set<'_> = Set {
@@ -173,6 +190,9 @@ pub fn chains<'a>(
     for set in [BRIDGES, PORTS, SAME, INTERNAL, NAMES4, NAMES6, SERVICES, ANY4, ONE4, ANY6, ONE6] {
         batch.set(table, &set);
     }
+    for meter in [ASKERS4, ASKERS6] {
+        batch.meter(table, &meter);
+    }
     floating::sets(batch, table);
     batch.chain(table, "published", None);
     batch.chain(table, "guard", hook("filter", RECEIVED, BEFORE_ALL));
@@ -259,11 +279,13 @@ fn from_subnet(subnet: IpNet) -> Rule {
 fn here(rule: &mut impl FnMut(&str, Rule)) {
     rule("here", Rule::new().input_in(BRIDGES.name).jump("of_guests"));
     let mut of_guests = |it: Rule| rule("of_guests", it);
-    of_guests(Rule::new().established().accept());
-    for (family, destination, names) in [
-        (NFPROTO_IPV4, IP4_DESTINATION, NAMES4),
-        (NFPROTO_IPV6, IP6_DESTINATION, NAMES6),
+    for (family, source, destination, askers, names) in [
+        (NFPROTO_IPV4, IP4_SOURCE, IP4_DESTINATION, ASKERS4, NAMES4),
+        (NFPROTO_IPV6, IP6_SOURCE, IP6_DESTINATION, ASKERS6, NAMES6),
     ] {
+        let asked = Rule::new().family(family).protocol(fence::UDP);
+        let asked = asked.load(DESTINATION_PORT).is(&fence::DNS.to_be_bytes());
+        of_guests(asked.load(source).over(&askers).drop());
         for protocol in [fence::UDP, fence::TCP] {
             let asked = Rule::new().family(family).protocol(protocol);
             let asked = asked.load(DESTINATION_PORT).is(&fence::DNS.to_be_bytes());
@@ -271,6 +293,7 @@ fn here(rule: &mut impl FnMut(&str, Rule)) {
             of_guests(at.within(names.name).accept());
         }
     }
+    of_guests(Rule::new().established().accept());
     let asked = Rule::new().meta(Meta::Protocol).load(DESTINATION_PORT);
     of_guests(asked.within(SERVICES.name).accept());
     for (protocol, kind) in [

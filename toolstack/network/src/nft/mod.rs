@@ -9,7 +9,7 @@ mod set;
 
 pub use attributes::Attributes;
 pub use rule::*;
-pub use set::{Element, Set, Type};
+pub use set::{Element, Meter, Set, Type};
 
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with, sockopt,
@@ -196,6 +196,18 @@ impl Batch {
         self.sets += 1;
         let attributes = set.attributes(table.name, self.sets);
         self.put(table, NEW_SET, CREATE, &attributes, &format!("set {}", set.name));
+    }
+
+    pub fn meter(&mut self, table: Table, meter: &Meter) {
+        self.sets += 1;
+        let attributes = meter.attributes(table.name, self.sets);
+        self.put(
+            table,
+            NEW_SET,
+            CREATE,
+            &attributes,
+            &format!("set {}", meter.name),
+        );
     }
 
     pub fn add(&mut self, table: Table, set: &str, elements: &[Element]) {

@@ -1,7 +1,7 @@
 //! Rules as lists of expressions, linux/netfilter/nf_tables.h.
 
 use super::attributes::Attributes;
-use super::{LIST_ELEM, data_value};
+use super::{LIST_ELEM, Meter, data_value};
 use std::net::IpAddr;
 
 const EXPR_NAME: u16 = 1;
@@ -321,6 +321,26 @@ impl Rule {
             nat = nat.number(5, register);
         }
         self.expression("lookup", &looked_up).expression("nat", &nat)
+    }
+
+    /// Whoever was loaded sends more than is its share.
+    pub fn over(mut self, meter: &Meter) -> Self {
+        const UPDATE: u32 = 1;
+        const OVER: u32 = 1;
+        const PER_SECOND: u64 = 1;
+        self.words = 0;
+        let limit = Attributes::new()
+            .raw(1, &meter.rate.to_be_bytes())
+            .raw(2, &PER_SECOND.to_be_bytes())
+            .number(3, meter.burst)
+            .number(5, OVER);
+        let limit = Attributes::new().text(EXPR_NAME, "limit").nested(EXPR_DATA, &limit);
+        let data = Attributes::new()
+            .text(1, meter.name)
+            .number(3, UPDATE)
+            .number(4, FIRST_REGISTER)
+            .nested(7, &limit);
+        self.expression("dynset", &data)
     }
 
     pub fn masquerade(self) -> Self {

@@ -2,8 +2,12 @@
 
 use super::attributes::Attributes;
 use super::data_value;
+use std::time::Duration;
 
 const MAP: u32 = 8;
+const TIMEOUT: u32 = 0x10;
+/// Rules put elements in.
+const EVAL: u32 = 0x20;
 
 /// A part of a key: what `nft` shows it as, and its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +99,35 @@ impl Set<'_> {
             attributes = attributes.number(6, data_type).number(7, data_bytes);
         }
         attributes
+    }
+}
+
+/// A set that a rule fills with who sends, each with its own limit.
+#[derive(Debug, Clone, Copy)]
+pub struct Meter {
+    pub name: &'static str,
+    pub key: Type,
+    /// One that has sent nothing for so long is forgotten.
+    pub forgotten_after: Duration,
+    pub max_elements: u32,
+    /// Packets in a second, and at once after a pause.
+    pub rate: u64,
+    pub burst: u32,
+}
+
+impl Meter {
+    pub(super) fn attributes(&self, table: &str, id: u32) -> Attributes {
+        let size = Attributes::new().number(1, self.max_elements);
+        let timeout_ms = self.forgotten_after.as_millis() as u64;
+        Attributes::new()
+            .text(1, table)
+            .text(2, self.name)
+            .number(3, EVAL | TIMEOUT)
+            .number(4, self.key.number())
+            .number(5, self.key.bytes())
+            .nested(9, &size)
+            .number(10, id)
+            .raw(11, &timeout_ms.to_be_bytes())
     }
 }
 
