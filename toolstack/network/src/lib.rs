@@ -6,6 +6,7 @@
 //!   uplink     addresses of guests on the host's way out, announced     (uplink.rs, announce.rs, ranges.rs)
 //!   port       published ports: how they are written, and held         (port.rs, held.rs)
 //!   firewall   all rules, as one value and as changes of it            (firewall/)
+//!   conntrack  conversations that lead elsewhere by now               (conntrack.rs)
 //!   dns        names of guests, at the host's address in a network      (dns/)
 //!   nft        nf_tables' netlink messages, in transactions            (nft/)
 //! ```
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod announce;
+mod conntrack;
 pub mod dns;
 mod error;
 pub mod firewall;

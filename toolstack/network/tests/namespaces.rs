@@ -217,17 +217,16 @@ fn floating_addresses_lead_both_ways() {
     });
 }
 
-/// Calls one who listens, from a socket of a namespace.
-fn socket_in(namespace: &str, host: &str) -> UdpSocket {
+/// At this port of a namespace, or at any.
+fn socket_in(namespace: &str, port: u16) -> UdpSocket {
     let namespace = File::open(format!("/run/netns/{namespace}")).unwrap();
-    let host: SocketAddr = host.parse().unwrap();
-    let connected = std::thread::spawn(move || {
+    let bound = std::thread::spawn(move || {
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).unwrap();
-        socket.connect(host).unwrap();
+        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
         socket
     });
-    connected.join().unwrap()
+    bound.join().unwrap()
 }
 
 fn listener_in(namespace: &str, port: u16) -> TcpListener {
@@ -559,18 +558,65 @@ fn a_flood_of_questions_leaves_room_for_others() {
             (server, heard)
         });
         let began = std::time::Instant::now();
-        let loud = socket_in("guest", "[::ffff:10.9.0.1]:53");
+        let asker = socket_in("guest", 0);
         for _ in 0..SENT {
             // A queue that is full is no matter.
-            let _ = loud.send(b"?");
+            let _ = asker.send_to(b"?", "[::ffff:10.9.0.1]:53");
         }
         let took = began.elapsed().as_secs() as usize + 2;
         let (server, heard) = answers.join().unwrap();
         let share = 2000 + 500 * took;
         assert!((1..=share).contains(&heard), "{heard} of {SENT} in {took} s");
         assert!(share < SENT / 2, "{took} s");
-        let quiet = socket_in("guest", "[fd09::1]:53");
-        quiet.send(b"?").unwrap();
+        asker.send_to(b"?", "[fd09::1]:53").unwrap();
         server.recv(&mut [0; 16]).expect("another asker is heard");
+    });
+}
+
+/// A peer that goes on from one socket reaches whoever has the port or the address now.
+#[test]
+fn conversations_follow_ports_and_floating_addresses() {
+    in_namespaces("conversations_follow_ports_and_floating_addresses", || {
+        sh(TOPOLOGY);
+        sh("ip netns add other
+            ip link add vif2.0 type veth peer name eth0 address 02:00:00:00:00:02 netns other
+            ip link set vif2.0 master hyper0 up && ip -n other link set eth0 up
+            ip -n other addr add 10.9.0.3/24 dev eth0 && ip -n other route add default via 10.9.0.1
+            ip addr add 192.0.2.40/32 dev out0");
+        let mut firewall = firewall();
+        firewall.set_network(front());
+        firewall.set_guest(vec![guest(), port(2, &["10.9.0.3"])], &[]);
+        firewall.write().unwrap();
+        let peer = socket_in("outside", 5000);
+        let guests = ["guest", "other"].map(|namespace| socket_in(namespace, 7));
+        let hears = |guest: &UdpSocket, host: &str| {
+            // What was refused before is told now.
+            let _ = peer.send_to(b"?", host);
+            let _ = peer.send_to(b"?", host);
+            guest.recv(&mut [0; 16]).is_ok()
+        };
+        let published = |guest: u8| Published {
+            protocol: Protocol::Udp,
+            host: "0.0.0.0:7000".parse().unwrap(),
+            guest: SocketAddr::from(([10, 9, 0, guest], 7)),
+        };
+        let port = "[::ffff:192.0.2.1]:7000";
+        assert!(!hears(&guests[0], port), "nothing is published");
+        for (number, guest) in [(2, &guests[0]), (3, &guests[1])] {
+            firewall.add_guest(vec![], &[published(number)], Default::default()).unwrap();
+            assert!(hears(guest, port), "{number}");
+            firewall.remove_guest(&[], &[published(number)], Default::default()).unwrap();
+            while guest.recv(&mut [0; 16]).is_ok() {}
+            assert!(!hears(guest, port), "{number} is not published");
+        }
+        let address = "[::ffff:192.0.2.40]:7";
+        for (number, guest) in [(2, &guests[0]), (3, &guests[1])] {
+            let floating = Floating {
+                outside: "192.0.2.40".parse().unwrap(),
+                guest: Some([10, 9, 0, number].into()),
+            };
+            firewall.change_floating(vec![floating]).unwrap();
+            assert!(hears(guest, address), "{number}");
+        }
     });
 }

@@ -11,6 +11,7 @@ mod inet;
 
 pub use fence::{Allowed, Direction, Remote, Traffic};
 
+use crate::conntrack::{self, Conversation};
 use crate::forwarding::Family;
 use crate::mac::Mac;
 use crate::nft::{Batch, Element, NftError, Table};
@@ -98,6 +99,13 @@ fn table(bridge: bool) -> Table {
     if bridge { BRIDGE } else { INET }
 }
 
+/// As it was before a change.
+struct Before {
+    elements: Elements,
+    published: BTreeSet<Published>,
+    floating: Vec<Floating>,
+}
+
 /// All rules as they are to be.
 #[derive(Debug, Default)]
 pub struct Firewall {
@@ -156,6 +164,55 @@ impl Firewall {
         elements
     }
 
+    fn now(&self) -> Before {
+        Before {
+            elements: self.elements(),
+            published: self.published.clone(),
+            floating: self.floating.clone(),
+        }
+    }
+
+    /// Forgets conversations that would go on to where a port or an address led before.
+    fn forget_stale(&self, before: &Before) {
+        let udp = |published: &&Published| published.protocol == Protocol::Udp;
+        let gone: Vec<_> = before.published.difference(&self.published).filter(udp).collect();
+        let come: Vec<_> = self.published.difference(&before.published).filter(udp).collect();
+        let led = self.floating.iter().filter(|new| !before.floating.contains(new));
+        let led: Vec<_> = led
+            .filter_map(|floating| Some((floating.outside, floating.guest?)))
+            .collect();
+        let is_stale = |at: &Conversation| {
+            let comes_by = |published: &&&Published| {
+                let host = published.host;
+                let here = host.ip().is_unspecified() && host.is_ipv4() == at.called.is_ipv4();
+                host.port() == at.called.port() && (here || host.ip() == at.called.ip())
+            };
+            gone.iter()
+                .filter(comes_by)
+                .any(|published| published.guest == at.answering)
+                // What came before the port led anywhere nobody has answered; what others have is theirs.
+                || come.iter().filter(comes_by).any(|published| {
+                    published.guest != at.answering && (at.called != at.answering || !at.is_answered)
+                })
+                || led
+                    .iter()
+                    .any(|(outside, guest)| at.called.ip() == *outside && at.answering.ip() != *guest)
+        };
+        for v4 in [true, false] {
+            let ports = gone.iter().chain(&come);
+            let concerns = ports.map(|published| published.host.is_ipv4());
+            let mut concerns = concerns.chain(led.iter().map(|(outside, _)| outside.is_ipv4()));
+            if concerns.any(|family| family == v4)
+                && let Err(error) = conntrack::forget(v4, is_stale)
+            {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "conversations by UDP may go on to where they led before"
+                );
+            }
+        }
+    }
+
     /// Everything anew.
     fn rewrite(&self) -> Batch {
         let mut batch = Batch::default();
@@ -186,7 +243,13 @@ impl Firewall {
         Ok(())
     }
 
-    fn change(&mut self, before: &Elements) -> Result<(), NftError> {
+    fn change(&mut self, before: &Before) -> Result<(), NftError> {
+        self.change_rules(&before.elements)?;
+        self.forget_stale(before);
+        Ok(())
+    }
+
+    fn change_rules(&mut self, before: &Elements) -> Result<(), NftError> {
         if !self.written || self.fenced != self.needs_fences() {
             return self.write();
         }
@@ -267,7 +330,7 @@ impl Firewall {
         published: &[Published],
         paths: BTreeSet<Path>,
     ) -> Result<(), NftError> {
-        let before = self.elements();
+        let before = self.now();
         self.set_guest(ports, published);
         self.paths = paths;
         self.change(&before)
@@ -304,7 +367,7 @@ impl Firewall {
     }
 
     pub fn change_floating(&mut self, floating: Vec<Floating>) -> Result<(), NftError> {
-        let before = self.elements();
+        let before = self.now();
         self.set_floating(floating);
         self.change(&before)
     }
@@ -315,7 +378,7 @@ impl Firewall {
         published: &[Published],
         paths: BTreeSet<Path>,
     ) -> Result<(), NftError> {
-        let before = self.elements();
+        let before = self.now();
         self.forget_guest(interfaces, published);
         self.paths = paths;
         self.change(&before)
@@ -329,7 +392,7 @@ impl Firewall {
         new: &[Published],
         paths: BTreeSet<Path>,
     ) -> Result<(), NftError> {
-        let before = self.elements();
+        let before = self.now();
         self.forget_guest(&[interface], old);
         self.set_guest(Vec::new(), new);
         self.paths = paths;

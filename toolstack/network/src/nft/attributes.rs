@@ -12,6 +12,10 @@ impl Attributes {
         Self::default()
     }
 
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.to_vec())
+    }
+
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
