@@ -55,7 +55,8 @@ impl Context {
     /// Addresses that containers are to have, whether they run or not.
     pub fn fixed_addresses(&self) -> Fixed {
         let all: Vec<_> = self.containers().values().cloned().collect();
-        let of = |shared: &Arc<Shared>| shared.with(|record| network::fixed(&record.config).collect::<Vec<_>>());
+        let of =
+            |shared: &Arc<Shared>| shared.with(|record| network::fixed(&record.config).collect::<Vec<_>>());
         all.iter().flat_map(of).collect()
     }
 

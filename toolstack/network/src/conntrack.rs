@@ -51,7 +51,11 @@ pub fn forget(v4: bool, is_stale: impl Fn(&Conversation) -> bool) -> io::Result<
     )?;
     let _ = sockopt::set_socket_recv_buffer_size_force(&socket, 1 << 20);
     let mut stale = Vec::new();
-    send(&socket, &message(GET, REQUEST | ALL, family, &[]), SendFlags::empty())?;
+    send(
+        &socket,
+        &message(GET, REQUEST | ALL, family, &[]),
+        SendFlags::empty(),
+    )?;
     answers(&socket, |attributes| {
         if let Some(conversation) = conversation(attributes)
             && is_stale(&conversation)
@@ -102,9 +106,7 @@ fn answers(socket: &OwnedFd, mut see: impl FnMut(&[u8])) -> io::Result<()> {
                 ERROR => {
                     return match number(rest.get(HEADER_BYTES..).unwrap_or_default()) {
                         None | Some(0) => Ok(()),
-                        Some(code) => Err(io::Error::from_raw_os_error(
-                            code.cast_signed().saturating_neg(),
-                        )),
+                        Some(code) => Err(io::Error::from_raw_os_error(code.cast_signed().saturating_neg())),
                     };
                 }
                 _ => see(rest.get(HEAD_BYTES..length).unwrap_or_default()),

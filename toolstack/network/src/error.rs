@@ -31,7 +31,9 @@ pub enum NetworkError {
         "there is no interface {0} of Ethernet for floating IPs: set `uplink` in the config to one that is there"
     )]
     NoUplink(String),
-    #[error("this kernel keeps no marks of addresses, by which hyperd knows its own: floating IPs (here {0}) need Linux 5.18 or later")]
+    #[error(
+        "this kernel keeps no marks of addresses, by which hyperd knows its own: floating IPs (here {0}) need Linux 5.18 or later"
+    )]
     NoMarks(IpAddr),
     #[error("cannot announce addresses on {interface}")]
     Announce {

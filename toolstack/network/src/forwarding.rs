@@ -181,13 +181,19 @@ mod tests {
             write(&accept_ra(interface), accepts);
         }
         assert!(!forwarding.claim(Family::Four).unwrap());
-        assert!(!forwarding.is_claimed(Family::Six), "before there is a network with it");
+        assert!(
+            !forwarding.is_claimed(Family::Six),
+            "before there is a network with it"
+        );
         assert!(forwarding.claim(Family::Six).unwrap());
         assert_eq!(read("ipv6/conf/all/forwarding"), "0\n", "before there are rules");
         for family in Family::ALL {
             forwarding.enable(family).unwrap();
         }
-        assert!(forwarding.claim(Family::Six).unwrap(), "the next daemon knows it too");
+        assert!(
+            forwarding.claim(Family::Six).unwrap(),
+            "the next daemon knows it too"
+        );
         let listening = || ["all", "eth0", "eth1", "vif1.0"].map(|interface| read(&accept_ra(interface)));
         assert_eq!(read("ipv6/conf/all/forwarding"), "1");
         assert_eq!(listening(), ["1", "2", "0", "1"]);

@@ -182,6 +182,26 @@ impl Links {
             .collect())
     }
 
+    /// Names of the interfaces on bridges of ours.
+    pub async fn ports(&self) -> Result<Vec<String>, NetworkError> {
+        let links = self.all().await?;
+        let ours = links
+            .iter()
+            .filter(|link| alias_of(link).is_some_and(|alias| alias.starts_with(ALIAS)));
+        let bridges: Vec<u32> = ours.map(|bridge| bridge.header.index).collect();
+        let on_ours = |link: &&LinkMessage| {
+            link.attributes.iter().any(
+                |attribute| matches!(attribute, LinkAttribute::Controller(bridge) if bridges.contains(bridge)),
+            )
+        };
+        Ok(links
+            .iter()
+            .filter(on_ours)
+            .filter_map(name_of)
+            .map(str::to_owned)
+            .collect())
+    }
+
     /// One that is not there is no error.
     pub async fn remove_bridge(&self, name: &str, id: &str) -> Result<(), NetworkError> {
         let alias = format!("{ALIAS}{id}");

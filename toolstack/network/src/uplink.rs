@@ -150,9 +150,8 @@ mod tests {
             message("192.0.2.40", Some(OURS)),
             message("192.0.2.41", None),
         ];
-        let found = |index, address: &str, length| {
-            unmarked(&all, index, address.parse().unwrap(), length).is_some()
-        };
+        let found =
+            |index, address: &str, length| unmarked(&all, index, address.parse().unwrap(), length).is_some();
         assert!(!found(7, "192.0.2.40", 32) && !found(7, "192.0.2.42", 32));
         assert!(found(7, "192.0.2.41", 32));
         // Others' own.

@@ -131,7 +131,14 @@ pub fn plugged(dom0: &Dom0<'_>) {
     };
     dom0.remove("app");
     dom0.hyper(&[
-        "create", "--name", "app", "-p", "127.0.0.1:8085:80", BUSYBOX, "sleep", "1000000",
+        "create",
+        "--name",
+        "app",
+        "-p",
+        "127.0.0.1:8085:80",
+        BUSYBOX,
+        "sleep",
+        "1000000",
     ])
     .ok();
     dom0.hyper(&["network", "disconnect", "bridge", "app"]).ok();

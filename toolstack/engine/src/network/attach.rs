@@ -352,7 +352,8 @@ impl Networks {
         let (ports, published) = {
             let mut inner = self.inner();
             let found = inner.guests.get_mut(id);
-            let Some(guest) = found.filter(|guest| endpoint.is_none_or(|endpoint| guest.has(endpoint))) else {
+            let Some(guest) = found.filter(|guest| endpoint.is_none_or(|endpoint| guest.has(endpoint)))
+            else {
                 return match endpoint {
                     Some(_) => Err(Error::conflict("the container was stopped meanwhile")),
                     None => Ok(()),

@@ -58,7 +58,9 @@ fn on(inner: &mut Inner, id: &str, endpoint: Endpoint) {
 fn addresses_are_given_once_and_come_back() {
     let (mut inner, fixed) = (inner(), Fixed::new());
     for guest in 2..=6 {
-        let endpoint = inner.endpoint("front", &EndpointConfig::default(), 0, &fixed).unwrap();
+        let endpoint = inner
+            .endpoint("front", &EndpointConfig::default(), 0, &fixed)
+            .unwrap();
         assert_eq!(endpoint.v4().unwrap().to_string(), format!("10.0.0.{guest}/29"));
         assert_eq!(endpoint.v6().unwrap().to_string(), format!("fd00::{guest}/64"));
         assert_eq!(endpoint.gateways[0].to_string(), "10.0.0.1");
@@ -70,7 +72,9 @@ fn addresses_are_given_once_and_come_back() {
         .to_string();
     assert!(full.contains("no available IPv4 addresses"), "{full}");
     inner.guests.remove("4");
-    let again = inner.endpoint("front", &EndpointConfig::default(), 0, &fixed).unwrap();
+    let again = inner
+        .endpoint("front", &EndpointConfig::default(), 0, &fixed)
+        .unwrap();
     assert_eq!(again.v4().unwrap().to_string(), "10.0.0.4/29");
 }
 
@@ -86,7 +90,10 @@ fn what_is_chosen_is_given_or_refused() {
     assert_eq!(endpoint.v4().unwrap().to_string(), "10.0.1.77/24");
     on(&mut inner, "one", endpoint);
     let error = |inner: &mut Inner, config: &EndpointConfig| {
-        inner.endpoint("back", config, 0, &Fixed::new()).unwrap_err().to_string()
+        inner
+            .endpoint("back", config, 0, &Fixed::new())
+            .unwrap_err()
+            .to_string()
     };
     assert!(error(&mut inner, &chosen).ends_with("Address already in use"));
     let other = EndpointConfig { ipv4: None, ..chosen };
@@ -129,7 +136,9 @@ fn what_somebody_has_chosen_is_not_given_by_chance() {
     };
     config.networks.insert("front".to_owned(), chosen.clone());
     let (mut inner, fixed) = (inner(), fixed(&config).collect());
-    let by_chance = inner.endpoint("front", &EndpointConfig::default(), 0, &fixed).unwrap();
+    let by_chance = inner
+        .endpoint("front", &EndpointConfig::default(), 0, &fixed)
+        .unwrap();
     assert_eq!(by_chance.v4().unwrap().to_string(), "10.0.0.3/29");
     on(&mut inner, "other", by_chance);
     let endpoint = inner.endpoint("front", &chosen, 0, &fixed).unwrap();
@@ -140,7 +149,9 @@ fn container(mode: &str, networks: &[&str], port: Option<u16>) -> Container {
     let mut config = Config::default();
     mode.clone_into(&mut config.host.network_mode);
     for name in networks {
-        config.networks.insert((*name).to_owned(), EndpointConfig::default());
+        config
+            .networks
+            .insert((*name).to_owned(), EndpointConfig::default());
     }
     if let Some(port) = port {
         let binding = crate::network::PortBinding {
@@ -148,7 +159,10 @@ fn container(mode: &str, networks: &[&str], port: Option<u16>) -> Container {
             first: port,
             last: port,
         };
-        config.host.port_bindings.insert("80/tcp".to_owned(), vec![binding]);
+        config
+            .host
+            .port_bindings
+            .insert("80/tcp".to_owned(), vec![binding]);
     }
     Container {
         id: "web".to_owned(),
@@ -163,16 +177,26 @@ fn container(mode: &str, networks: &[&str], port: Option<u16>) -> Container {
 #[test]
 fn ports_move_with_a_container_from_network_to_network() {
     let (mut inner, fixed) = (inner(), Fixed::new());
-    let first = inner.attach(&container("front", &["front"], Some(0)), &fixed).unwrap();
+    let first = inner
+        .attach(&container("front", &["front"], Some(0)), &fixed)
+        .unwrap();
     let host = first.published[0].host;
-    let removed = inner.remove_endpoint("web", &first.endpoints[0].id, "vif1.0").unwrap();
-    assert_eq!((removed.before, removed.after, removed.gone.len()), (first.published, vec![], 1));
+    let removed = inner
+        .remove_endpoint("web", &first.endpoints[0].id, "vif1.0")
+        .unwrap();
+    assert_eq!(
+        (removed.before, removed.after, removed.gone.len()),
+        (first.published, vec![], 1)
+    );
     drop(removed.gone);
     let moved = container("front", &["back"], Some(host.port()));
     let endpoint = inner.add_endpoint(&moved, &fixed).unwrap();
     let second = inner.attachment("web").unwrap();
     assert_eq!(second.published[0].host, host);
-    assert_eq!(Some(second.published[0].guest.ip()), endpoint.v4().map(|net| net.addr()));
+    assert_eq!(
+        Some(second.published[0].guest.ip()),
+        endpoint.v4().map(|net| net.addr())
+    );
     // What it has it takes no second time.
     let both = container("front", &["back", "front"], Some(host.port()));
     inner.add_endpoint(&both, &fixed).unwrap();
@@ -183,12 +207,22 @@ fn ports_move_with_a_container_from_network_to_network() {
 fn one_that_was_started_on_no_network_comes_to_one() {
     let (mut inner, fixed) = (inner(), Fixed::new());
     let nothing = Attachment::default();
-    assert_eq!(inner.attach(&container("front", &[], None), &fixed).unwrap(), nothing);
-    let endpoint = inner.add_endpoint(&container("front", &["back"], None), &fixed).unwrap();
+    assert_eq!(
+        inner.attach(&container("front", &[], None), &fixed).unwrap(),
+        nothing
+    );
+    let endpoint = inner
+        .add_endpoint(&container("front", &["back"], None), &fixed)
+        .unwrap();
     assert_eq!((endpoint.network.as_str(), endpoint.index), ("back", 0));
     inner.guests.clear();
-    assert_eq!(inner.attach(&container(NONE, &[], None), &fixed).unwrap(), nothing);
-    let none = inner.add_endpoint(&container(NONE, &[], None), &fixed).unwrap_err();
+    assert_eq!(
+        inner.attach(&container(NONE, &[], None), &fixed).unwrap(),
+        nothing
+    );
+    let none = inner
+        .add_endpoint(&container(NONE, &[], None), &fixed)
+        .unwrap_err();
     assert!(none.to_string().contains("private (none) mode"), "{none}");
 }
 
@@ -199,7 +233,15 @@ fn an_end_that_comes_late_takes_nothing_from_the_next_run() {
     let first = inner.attach(&container, &fixed).unwrap();
     inner.guests.remove("web");
     let next = inner.attach(&container, &fixed).unwrap();
-    assert!(inner.remove_endpoint("web", &first.endpoints[0].id, "vif1.0").is_none());
+    assert!(
+        inner
+            .remove_endpoint("web", &first.endpoints[0].id, "vif1.0")
+            .is_none()
+    );
     assert_eq!(inner.attachment("web").unwrap(), next);
-    assert!(inner.remove_endpoint("web", &next.endpoints[0].id, "vif2.0").is_some());
+    assert!(
+        inner
+            .remove_endpoint("web", &next.endpoints[0].id, "vif2.0")
+            .is_some()
+    );
 }

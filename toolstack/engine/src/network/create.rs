@@ -394,8 +394,14 @@ mod tests {
         let refused = |subnet: &str| check_room(net(subnet), networks.iter(), &taken).err();
         assert!(refused("10.61.0.0/24").is_none());
         let ours = refused("10.60.0.128/25").unwrap().to_string();
-        assert!(ours.ends_with("Pool overlaps with other one on this address space"), "{ours}");
-        for (subnet, other) in [("192.168.0.0/16", "192.168.1.0/24"), ("10.0.2.0/24", "10.0.2.15/32")] {
+        assert!(
+            ours.ends_with("Pool overlaps with other one on this address space"),
+            "{ours}"
+        );
+        for (subnet, other) in [
+            ("192.168.0.0/16", "192.168.1.0/24"),
+            ("10.0.2.0/24", "10.0.2.15/32"),
+        ] {
             let error = refused(subnet).unwrap().to_string();
             assert!(error.contains(&format!("overlaps with {other}")), "{error}");
         }

@@ -279,7 +279,11 @@ impl Networks {
             }
         }
         let has_v6 = networks.iter().any(Network::has_v6) || self.forwarding.is_claimed(Family::Six);
-        let families: &[_] = if has_v6 { &[Family::Four, Family::Six] } else { &[Family::Four] };
+        let families: &[_] = if has_v6 {
+            &[Family::Four, Family::Six]
+        } else {
+            &[Family::Four]
+        };
         for family in families {
             if let Err(error) = self.claim(*family).await {
                 tracing::error!(%error, "the host forwards what is of others");
@@ -292,6 +296,13 @@ impl Networks {
             (guests.collect(), inner.leads())
         };
         let (groups, paths) = (self.groups(), paths(&self.inner));
+        let ports = self.links.ports().await.unwrap_or_else(|error| {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "interfaces that are no guest's may not be mute"
+            );
+            Vec::new()
+        });
         let written = self.rules(move |firewall| {
             networks
                 .iter()
@@ -302,6 +313,7 @@ impl Networks {
             for (ports, published) in guests {
                 firewall.set_guest(ports, &published);
             }
+            firewall.mute(ports);
             firewall.set_paths(paths);
             firewall.set_floating(uplink::floating(&leads));
             firewall.write()
@@ -310,7 +322,10 @@ impl Networks {
             Ok(()) => {
                 for family in families {
                     if let Err(error) = self.forwarding.enable(*family) {
-                        tracing::error!(error = &error as &dyn std::error::Error, "the host does not forward");
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "the host does not forward"
+                        );
                     }
                 }
             }

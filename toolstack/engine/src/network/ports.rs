@@ -102,7 +102,10 @@ pub fn take(
                 let guest = if host.is_ipv4() { v4 } else { v6 };
                 targets.extend(guest.map(|guest| (host, SocketAddr::new(guest, port.port))));
             }
-            if !known && targets.is_empty() && v4.is_some() && binding.host_ip.is_some_and(|address| address.is_ipv6())
+            if !known
+                && targets.is_empty()
+                && v4.is_some()
+                && binding.host_ip.is_some_and(|address| address.is_ipv6())
             {
                 return Err(Error::invalid(format!(
                     "port {port} cannot be published at an IPv6 address: none of the container's networks has IPv6"
@@ -271,7 +274,9 @@ mod tests {
             )),
             "{error}"
         );
-        let error = take("other", &again, &endpoints, &[], &[]).unwrap_err().to_string();
+        let error = take("other", &again, &endpoints, &[], &[])
+            .unwrap_err()
+            .to_string();
         assert!(error.ends_with("address already in use"), "{error}");
         if held[0].port < u16::MAX {
             let range = config("80/udp", loopback(held[0].port, u16::MAX));

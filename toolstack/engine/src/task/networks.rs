@@ -91,7 +91,9 @@ fn is_on(cx: &Context, shared: &Shared, network: &str) -> bool {
 
 /// Puts an interface into a guest that runs, for the network that its record has and it has not.
 async fn plug(cx: &Context, shared: &Shared, (guest, session): Living) -> Result<(), Error> {
-    let endpoint = cx.networks.add_endpoint(&shared.record(), &cx.fixed_addresses())?;
+    let endpoint = cx
+        .networks
+        .add_endpoint(&shared.record(), &cx.fixed_addresses())?;
     note_endpoints(cx, shared);
     let plugged = async {
         open_networks(cx, shared, guest.domid(), Some(&endpoint.id)).await?;

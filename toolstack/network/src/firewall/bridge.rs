@@ -1,6 +1,6 @@
 //! What guests may send: from their own addresses only, and nothing that a router or a DHCP server would say.
 
-use super::{Elements, GuestPort, NetworkRules, name};
+use super::{Elements, GuestPort, name};
 use crate::nft::{
     ARP_HEAD, ARP_OPERATION, ARP_SENDER_IP, ARP_SENDER_MAC, Batch, ETHER_SOURCE, ETHER_TYPE, Element, Hook,
     ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_SOURCE, Meta, ND_OPTION_MAC, ND_TARGET, Rule, SOURCE_PORT,
@@ -11,12 +11,6 @@ use std::net::IpAddr;
 /// Interfaces of guests.
 const GUESTS: Set<'_> = Set {
     name: "guests",
-    key: &[Type::Name],
-    data: &[],
-};
-/// Ours.
-const BRIDGES: Set<'_> = Set {
-    name: "bridges",
     key: &[Type::Name],
     data: &[],
 };
@@ -59,14 +53,16 @@ const ICMP6_LISTENER_REPORT: u8 = 143;
 const DHCP_SERVER: u16 = 67;
 const DHCP6_SERVER: u16 = 547;
 
-pub fn network_elements(network: &NetworkRules, elements: &mut Elements) {
+/// Of an interface that has nothing to say: it has no address.
+pub fn mute_element(interface: &str, elements: &mut Elements) {
     elements
-        .entry((true, BRIDGES.name.into()))
+        .entry((true, GUESTS.name.into()))
         .or_default()
-        .insert(Element::of(&[&name(&network.bridge)]));
+        .insert(Element::of(&[&name(interface)]));
 }
 
 pub fn elements(port: &GuestPort, elements: &mut Elements) {
+    mute_element(&port.interface, elements);
     let interface = name(&port.interface);
     let mut put = |set: Set<'static>, element| {
         elements
@@ -74,7 +70,6 @@ pub fn elements(port: &GuestPort, elements: &mut Elements) {
             .or_default()
             .insert(element)
     };
-    put(GUESTS, Element::of(&[&interface]));
     put(MACS, Element::of(&[&interface, &port.mac.0]));
     let has_v6 = port.addresses.iter().any(IpAddr::is_ipv6);
     let link_local = has_v6.then(|| IpAddr::V6(port.mac.link_local()));
@@ -85,7 +80,7 @@ pub fn elements(port: &GuestPort, elements: &mut Elements) {
 }
 
 pub fn chains(batch: &mut Batch, table: Table) {
-    for set in [GUESTS, BRIDGES, MACS, IP4, IP6] {
+    for set in [GUESTS, MACS, IP4, IP6] {
         batch.set(table, &set);
     }
     let before_routing = Hook {
@@ -103,9 +98,6 @@ pub fn chains(batch: &mut Batch, table: Table) {
         "received",
         &Rule::new().input_in(GUESTS.name).jump("guest"),
     );
-    // One that is not, or no longer, a guest's; what the host itself sends does not come by here.
-    let unknown = Rule::new().meta(Meta::BridgeOfInput).within(BRIDGES.name);
-    batch.rule(table, "received", &unknown.drop());
 
     let own = |rule: Rule, set: Set<'_>| rule.outside(set.name).drop();
     let from = || Rule::new().meta(Meta::InputName);

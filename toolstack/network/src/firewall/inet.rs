@@ -1,12 +1,12 @@
 //! Translation between networks and the outside, and what may pass between them.
 
-use super::{Elements, GuestPort, NetworkRules, Published, bridge, fence, floating, name};
+use super::{Elements, NetworkRules, Published, bridge, fence, floating, name};
 use crate::forwarding::Family;
-use crate::port::PortKey;
 use crate::nft::{
     Batch, DESTINATION_PORT, Element, Field, Hook, ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_DESTINATION,
     IP6_SOURCE, Meta, Meter, NFPROTO_IPV4, NFPROTO_IPV6, Rule, Set, Table, Type, octets,
 };
+use crate::port::PortKey;
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -116,11 +116,11 @@ pub fn network_elements(network: &NetworkRules, elements: &mut Elements) {
     }
 }
 
-pub fn port_elements(port: &GuestPort, elements: &mut Elements) {
+pub fn port_element(interface: &str, elements: &mut Elements) {
     elements
         .entry((false, PORTS.name.into()))
         .or_default()
-        .insert(Element::of(&[&name(&port.interface)]));
+        .insert(Element::of(&[&name(interface)]));
 }
 
 pub fn service_element(service: &PortKey, elements: &mut Elements) {
@@ -187,7 +187,9 @@ pub fn chains<'a>(
     networks: impl Iterator<Item = &'a NetworkRules>,
     closed: &BTreeSet<Family>,
 ) {
-    for set in [BRIDGES, PORTS, SAME, INTERNAL, NAMES4, NAMES6, SERVICES, ANY4, ONE4, ANY6, ONE6] {
+    for set in [
+        BRIDGES, PORTS, SAME, INTERNAL, NAMES4, NAMES6, SERVICES, ANY4, ONE4, ANY6, ONE6,
+    ] {
         batch.set(table, &set);
     }
     for meter in [ASKERS4, ASKERS6] {
@@ -303,7 +305,13 @@ fn here(rule: &mut impl FnMut(&str, Rule)) {
         (bridge::ICMP6, bridge::ICMP6_NEIGHBOUR_SOLICITATION),
         (bridge::ICMP6, bridge::ICMP6_NEIGHBOUR_ADVERTISEMENT),
     ] {
-        of_guests(Rule::new().protocol(protocol).load(ICMP_TYPE).is(&[kind]).accept());
+        of_guests(
+            Rule::new()
+                .protocol(protocol)
+                .load(ICMP_TYPE)
+                .is(&[kind])
+                .accept(),
+        );
     }
     of_guests(Rule::new().drop());
 }

@@ -17,6 +17,7 @@ use crate::mac::Mac;
 use crate::nft::{Batch, Element, NftError, Table};
 use crate::port::{PortKey, Protocol};
 use ipnet::IpNet;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,6 +112,8 @@ struct Before {
 pub struct Firewall {
     networks: BTreeMap<String, NetworkRules>,
     ports: BTreeMap<String, GuestPort>,
+    /// Interfaces on our bridges that are no guest's, or no longer. A bridge has no rules for those that it does not know.
+    muted: BTreeSet<String>,
     paths: BTreeSet<Path>,
     published: BTreeSet<Published>,
     floating: Vec<Floating>,
@@ -135,10 +138,14 @@ impl Firewall {
         let mut elements = Elements::new();
         for port in self.ports.values() {
             bridge::elements(port, &mut elements);
-            inet::port_elements(port, &mut elements);
+        }
+        for interface in &self.muted {
+            bridge::mute_element(interface, &mut elements);
+        }
+        for interface in self.ports.keys().chain(&self.muted) {
+            inet::port_element(interface, &mut elements);
         }
         for network in self.networks.values() {
-            bridge::network_elements(network, &mut elements);
             inet::network_elements(network, &mut elements);
         }
         if self.needs_fences() {
@@ -305,9 +312,17 @@ impl Firewall {
         }
     }
 
+    /// All interfaces on our bridges: who is no guest's has nothing to say. Only at the start, before the first
+    /// [`Self::write`].
+    pub fn mute(&mut self, interfaces: impl IntoIterator<Item = String>) {
+        let unknown = interfaces.into_iter();
+        self.muted = unknown.filter(|name| !self.ports.contains_key(name)).collect();
+    }
+
     /// Only at the start, before the first [`Self::write`].
     pub fn set_guest(&mut self, ports: Vec<GuestPort>, published: &[Published]) {
         for port in ports {
+            self.muted.remove(&port.interface);
             self.ports.insert(port.interface.clone(), port);
         }
         for new in published {
@@ -401,8 +416,11 @@ impl Firewall {
 
     fn forget_guest(&mut self, interfaces: &[impl AsRef<str>], published: &[Published]) {
         for interface in interfaces {
-            self.ports.remove(interface.as_ref());
+            // A guest that could not be ended has it still.
+            self.muted
+                .extend(self.ports.remove(interface.as_ref()).map(|port| port.interface));
         }
+        self.muted.retain(|name| is_there(name));
         for published in published {
             self.published.remove(published);
         }
@@ -417,6 +435,13 @@ impl Firewall {
         }
         batch.commit()
     }
+}
+
+/// Whether the host has an interface of that name; it may have when it cannot be asked.
+fn is_there(interface: &str) -> bool {
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None);
+    let found = socket.and_then(|socket| netdevice::name_to_index(&socket, interface));
+    !matches!(found, Err(rustix::io::Errno::NODEV))
 }
 
 /// An interface's name as a key.
@@ -458,9 +483,26 @@ mod tests {
         let with_both = firewall.elements();
         assert_eq!(with_both[&(true, "guests".into())].len(), 2);
         assert_eq!(with_both[&(false, "any4".into())].len(), 2);
-        firewall.ports.remove("vif3.0");
-        firewall.published.remove(&published(81));
+        firewall.forget_guest(&["vif3.0"], &[published(81)]);
         assert_eq!(firewall.elements(), before);
+    }
+
+    #[test]
+    fn who_is_no_guests_is_mute_while_it_is_there() {
+        let mut firewall = Firewall::default();
+        firewall.mute(["lo".to_owned(), "vif2.0".to_owned()]);
+        let muted = |firewall: &Firewall| firewall.muted.iter().cloned().collect::<Vec<_>>();
+        let mut of_lo = guest(3);
+        "lo".clone_into(&mut of_lo.interface);
+        firewall.set_guest(vec![guest(2), of_lo], &[]);
+        assert!(muted(&firewall).is_empty());
+        // A host has the one, and not the other.
+        firewall.forget_guest(&["lo", "vif2.0"], &[]);
+        assert_eq!(muted(&firewall), ["lo"]);
+        let elements = firewall.elements();
+        assert_eq!(elements[&(true, "guests".into())].len(), 1);
+        assert_eq!(elements[&(false, "ports".into())].len(), 1);
+        assert_eq!(elements.get(&(true, "macs".into())), None);
     }
 
     #[test]

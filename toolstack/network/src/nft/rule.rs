@@ -38,8 +38,6 @@ pub enum Meta {
     OutputName = 7,
     Family = 15,
     Protocol = 16,
-    /// Of the bridge that the packet comes into.
-    BridgeOfInput = 17,
 }
 
 /// Addresses of a connection: of who called, whom they called, who answers and to whom, before and after translation.
@@ -114,7 +112,7 @@ impl Rule {
     pub fn meta(mut self, key: Meta) -> Self {
         let bytes = match key {
             // IFNAMSIZ
-            Meta::InputName | Meta::OutputName | Meta::BridgeOfInput => 16,
+            Meta::InputName | Meta::OutputName => 16,
             Meta::Family | Meta::Protocol => 1,
         };
         let register = self.next_register(bytes);
@@ -334,7 +332,9 @@ impl Rule {
             .raw(2, &PER_SECOND.to_be_bytes())
             .number(3, meter.burst)
             .number(5, OVER);
-        let limit = Attributes::new().text(EXPR_NAME, "limit").nested(EXPR_DATA, &limit);
+        let limit = Attributes::new()
+            .text(EXPR_NAME, "limit")
+            .nested(EXPR_DATA, &limit);
         let data = Attributes::new()
             .text(1, meter.name)
             .number(3, UPDATE)
