@@ -325,6 +325,7 @@ impl Firewall {
             self.muted.remove(&port.interface);
             self.ports.insert(port.interface.clone(), port);
         }
+        self.muted.retain(|name| is_there(name));
         for new in published {
             // A port leads to one guest: a map with two places for it could not be written at all.
             self.published
