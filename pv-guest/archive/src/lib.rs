@@ -17,6 +17,7 @@ mod writer;
 pub use error::Error;
 pub use metadata::Stat;
 pub use pack::{list, open_directory, pack};
+pub use reader::{Member, Reader};
 pub use root::Root;
 pub use unpack::{Options, Owner, unpack};
 pub use writer::{Writer, Xattrs, xattrs, xattrs_at};
