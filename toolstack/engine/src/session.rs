@@ -347,13 +347,19 @@ impl Task {
                     Some(command) => self.obey(command)?,
                     None => return Err(End::Released),
                 },
-                (stream, bytes) = next_input(&mut self.inputs, &self.mux) => match bytes {
-                    Some(bytes) => self.mux.send(stream, &bytes),
-                    None => {
-                        self.inputs.remove(&stream);
-                        self.mux.finish(stream);
+                (stream, bytes) = next_input(&mut self.inputs, &self.mux) => {
+                    // Who sends them has asked for what takes them before: they do not overtake that.
+                    while let Ok(command) = commands.try_recv() {
+                        self.obey(command)?;
                     }
-                },
+                    match bytes {
+                        Some(bytes) => self.mux.send(stream, &bytes),
+                        None => {
+                            self.inputs.remove(&stream);
+                            self.mux.finish(stream);
+                        }
+                    }
+                }
             }
         }
     }

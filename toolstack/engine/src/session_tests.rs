@@ -114,6 +114,22 @@ impl Agent {
         }
     }
 
+    /// A request, before anything else comes.
+    async fn request_first(&mut self) -> Request {
+        loop {
+            if let Some(request) = self.decoder.decode().unwrap() {
+                return request;
+            }
+            match self.next().await {
+                Incoming::Data(0, bytes) => {
+                    self.mux.consumed(0, bytes.len());
+                    self.decoder.push(&bytes);
+                }
+                other => panic!("{other:?} overtakes its request"),
+            }
+        }
+    }
+
     pub(crate) async fn answer_hello(&mut self, state: GuestState) {
         let request = self.request().await;
         assert!(matches!(request.body, RequestBody::Hello { .. }));
@@ -228,6 +244,25 @@ async fn output_that_nobody_takes_stops_its_own_stream_only() {
     assert_eq!(taken, total);
     assert_eq!(sent, INITIAL_WINDOW);
     assert!(stalled.next().await.is_some());
+}
+
+/// An agent drops what comes on a stream that no request has named.
+#[tokio::test]
+async fn input_does_not_overtake_what_asks_for_it() {
+    let (session, _events, mut agent) = connected().await;
+    for stream in 10..74 {
+        agent.mux.open(stream);
+        // All at once, before the session has its turn.
+        let input = session.input(stream);
+        let answer = session.ask(RequestBody::Forget { process: stream });
+        input.try_send(Bytes::from_static(b"x")).unwrap();
+        drop(input);
+        let request = agent.request_first().await;
+        assert!(matches!(agent.next().await, Incoming::Data(of, _) if of == stream));
+        assert!(matches!(agent.next().await, Incoming::End(of) if of == stream));
+        agent.reply(request.id, ReplyBody::Done);
+        answer.await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
