@@ -20,6 +20,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -35,25 +36,35 @@ type Labels = Vec<(&'static str, String)>;
 struct Measured {
     container: Container,
     sample: Sample,
+    labels: Labels,
+    /// By the number of the interface.
+    nic_labels: BTreeMap<u32, Labels>,
 }
 
 impl Measured {
-    fn labels(&self) -> Labels {
-        vec![
-            ("id", self.container.id.clone()),
-            ("name", self.container.name.clone()),
-            ("image", self.container.config.image.clone()),
-        ]
+    fn new(container: Container, sample: Sample) -> Self {
+        let labels = vec![
+            ("id", container.id.clone()),
+            ("name", container.name.clone()),
+            ("image", container.config.image.clone()),
+        ];
+        let of_nic = |index: &u32| {
+            let interface = [("interface", format!("eth{index}"))];
+            (*index, labels.iter().cloned().chain(interface).collect())
+        };
+        let nics = sample.host.iter().flat_map(|host| host.nics.keys());
+        Self {
+            nic_labels: nics.map(of_nic).collect(),
+            container,
+            sample,
+            labels,
+        }
     }
 
     /// Of each of its interfaces.
-    fn nics(&self) -> impl Iterator<Item = (Labels, &NicUsage)> {
+    fn nics(&self) -> impl Iterator<Item = (&Labels, &NicUsage)> {
         let nics = self.sample.host.iter().flat_map(|host| &host.nics);
-        nics.map(|(index, nic)| {
-            let mut labels = self.labels();
-            labels.push(("interface", format!("eth{index}")));
-            (labels, nic)
-        })
+        nics.filter_map(|(index, nic)| Some((self.nic_labels.get(index)?, nic)))
     }
 }
 
@@ -68,7 +79,7 @@ impl<T> Family<T> {
     fn encode<'a>(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        members: impl Iterator<Item = (Labels, &'a T)>,
+        members: impl Iterator<Item = (&'a Labels, &'a T)>,
     ) -> fmt::Result
     where
         T: 'a,
@@ -76,7 +87,7 @@ impl<T> Family<T> {
         let mut encoder = encoder.encode_descriptor(self.name, self.help, None, self.kind)?;
         for (labels, member) in members {
             if let Some(value) = (self.value)(member) {
-                value.encode(self.kind, &mut encoder, &labels)?;
+                value.encode(self.kind, &mut encoder, labels)?;
             }
         }
         Ok(())
@@ -101,8 +112,9 @@ impl Value {
 
 impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let none = Labels::new();
         for family in OF_DAEMON {
-            family.encode(&mut encoder, std::iter::once((Labels::new(), &self.summary)))?;
+            family.encode(&mut encoder, std::iter::once((&none, &self.summary)))?;
         }
         let states = [
             ("running", self.summary.running),
@@ -115,10 +127,7 @@ impl Collector for Snapshot {
             "Containers by state",
             |count: &usize| u64::try_from(*count).ok().map(Value::Whole),
         )
-        .encode(
-            &mut encoder,
-            states.iter().map(|(labels, count)| (labels.clone(), count)),
-        )?;
+        .encode(&mut encoder, states.iter().map(|(labels, count)| (labels, count)))?;
         let info = vec![
             ("version", VERSION.to_owned()),
             ("xen", self.summary.host.xen_full_version.clone()),
@@ -126,9 +135,9 @@ impl Collector for Snapshot {
         gauge("engine_daemon_engine_info", "The daemon", |_: &()| {
             Some(Value::Whole(1))
         })
-        .encode(&mut encoder, std::iter::once((info, &())))?;
+        .encode(&mut encoder, std::iter::once((&info, &())))?;
         for family in OF_CONTAINERS {
-            family.encode(&mut encoder, self.containers.iter().map(|of| (of.labels(), of)))?;
+            family.encode(&mut encoder, self.containers.iter().map(|of| (&of.labels, of)))?;
         }
         for family in OF_NICS {
             family.encode(&mut encoder, self.containers.iter().flat_map(Measured::nics))?;
@@ -146,7 +155,7 @@ async fn snapshot(engine: &Engine) -> Result<Snapshot, engine::Error> {
         .map(|container| async {
             // One that was removed meanwhile has no more to tell.
             let sample = engine.sample(&container.id).await.ok()?;
-            sample.host.is_some().then_some(Measured { container, sample })
+            sample.host.is_some().then(|| Measured::new(container, sample))
         })
         .buffered(MAX_ASKED)
         .filter_map(std::future::ready)
@@ -208,7 +217,6 @@ mod tests {
     use super::*;
     use chrono::DateTime;
     use engine::{Config, ContainerUsage, GuestUsage, HostInfo, MemoryInfo};
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     fn measured() -> Measured {
@@ -217,8 +225,8 @@ mod tests {
             received_bytes,
             ..NicUsage::default()
         };
-        Measured {
-            container: Container {
+        Measured::new(
+            Container {
                 id: "ab".repeat(32),
                 name: "web".to_owned(),
                 created_at: at,
@@ -232,7 +240,7 @@ mod tests {
                     ..engine::State::default()
                 },
             },
-            sample: Sample {
+            Sample {
                 at,
                 host: Some(GuestUsage {
                     cpu: Duration::from_millis(1500),
@@ -247,7 +255,7 @@ mod tests {
                 memory_limit_bytes: 64 << 20,
                 host_cpus: 2,
             },
-        }
+        )
     }
 
     fn lines(containers: Vec<Measured>) -> Vec<String> {
