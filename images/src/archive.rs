@@ -5,6 +5,7 @@
 //! the tar, and what would be misread is refused (sparse files).
 
 use crate::tree::TreeError;
+use ::archive::field::{pax_records, until_nul};
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead};
 
@@ -284,10 +285,6 @@ impl Header {
     }
 }
 
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or(bytes)
-}
-
 /// A number in octal, or in base 256 when its first bit is set. Blank is 0.
 fn number(field: &[u8]) -> Result<u64, TreeError> {
     let wrong = || bad(format!("{:?} is no number", String::from_utf8_lossy(field)));
@@ -326,26 +323,10 @@ fn seconds(field: &[u8]) -> Option<i64> {
     i64::try_from(value).ok()
 }
 
-/// Records of the form `LENGTH KEY=VALUE\n`; the length counts all of the record.
-fn read_pax(mut records: &[u8], extensions: &mut Extensions) -> Result<(), TreeError> {
+fn read_pax(records: &[u8], extensions: &mut Extensions) -> Result<(), TreeError> {
     let wrong = || bad("a pax header is not understood");
-    // Some writers pad with zeros.
-    while !records.is_empty() && records[0] != 0 {
-        let space = records
-            .iter()
-            .take(20)
-            .position(|byte| *byte == b' ')
-            .ok_or_else(wrong)?;
-        let length: usize = std::str::from_utf8(&records[..space])
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .filter(|length| *length > space + 1 && *length <= records.len())
-            .ok_or_else(wrong)?;
-        let (record, rest) = records.split_at(length);
-        records = rest;
-        let record = record[space + 1..].strip_suffix(b"\n").ok_or_else(wrong)?;
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(wrong)?;
-        let (key, value) = (&record[..equals], &record[equals + 1..]);
+    for record in pax_records(records) {
+        let (key, value) = record.ok_or_else(wrong)?;
         let text = || std::str::from_utf8(value).unwrap_or("");
         let whole = || text().parse::<u64>().map(Some).map_err(|_| wrong());
         match key {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+pub mod field;
 mod metadata;
 mod pack;
 pub mod path;

@@ -5,6 +5,7 @@
 //! file in a form that would be misread is refused.
 
 use crate::error::{Error, shown};
+use crate::field::{pax_records, until_nul};
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -310,23 +311,10 @@ impl<R: Read> Read for Reader<R> {
 }
 
 impl Extensions {
-    /// Records of the form `LENGTH KEY=VALUE\n`; the length counts all of the record, and a value may be any bytes.
-    fn read_pax(&mut self, mut records: &[u8]) -> Result<(), Error> {
+    fn read_pax(&mut self, records: &[u8]) -> Result<(), Error> {
         let wrong = || bad("a pax header is not understood");
-        // Some writers pad with zeros.
-        while records.first().is_some_and(|first| *first != 0) {
-            let space = records.iter().take(20).position(|byte| *byte == b' ');
-            let space = space.ok_or_else(wrong)?;
-            let length: usize = std::str::from_utf8(&records[..space])
-                .ok()
-                .and_then(|text| text.parse().ok())
-                .filter(|length| *length > space + 1 && *length <= records.len())
-                .ok_or_else(wrong)?;
-            let (record, rest) = records.split_at(length);
-            records = rest;
-            let record = record[space + 1..].strip_suffix(b"\n").ok_or_else(wrong)?;
-            let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(wrong)?;
-            let (key, value) = (&record[..equals], &record[equals + 1..]);
+        for record in pax_records(records) {
+            let (key, value) = record.ok_or_else(wrong)?;
             let text = || std::str::from_utf8(value).unwrap_or("");
             let whole = || text().parse::<i64>().map(Some).map_err(|_| wrong());
             match key {
@@ -354,10 +342,6 @@ impl Extensions {
 fn padding(bytes: u64) -> u64 {
     let block = BLOCK_BYTES as u64;
     (block - bytes % block) % block
-}
-
-fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|byte| *byte == 0).next().unwrap_or(bytes)
 }
 
 /// A number in octal, or in base 256 and with a sign when its first bit is set. Blank is 0.
