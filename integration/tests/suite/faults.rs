@@ -92,6 +92,8 @@ fn exec_outlives_hyperd(dom0: &Dom0<'_>) {
         .ok();
     dom0.sh("hyper exec box true").ok();
     assert_eq!(count("\"ExitCode\":7"), "1");
+    // Asked for by its id; among those of the container is only what runs.
+    assert_eq!(dom0.inspect("box", "{{len .ExecIDs}}"), "1");
     dom0.hyper(&["stop", "-t", "0", "box"]).ok();
     assert_eq!(count("\"ExitCode\":137"), "1");
     dom0.hyper(&["rm", "box"]).ok();

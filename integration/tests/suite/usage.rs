@@ -68,6 +68,11 @@ fn top_and_stats(dom0: &Dom0<'_>) {
     );
     assert_eq!((&stats["Name"], &stats["PIDs"]), (&"busy".into(), &"2".into()));
     assert!(!stats["BlockIO"].as_str().unwrap().starts_with("0B /"), "{stats}");
+    // Somebody has to talk to it before it has received anything.
+    dom0.sh(
+        "ping -c 1 -W 60 $(hyper inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' busy)",
+    )
+    .ok();
     let metrics = dom0
         .sh("curl -sf --unix-socket /run/hyper/hyperd.sock http://hyper/metrics")
         .ok()

@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::fault;
 use crate::hypervisor::{Ended, Guest};
+use crate::leftovers;
 use crate::log::{self, LogWriter, Run};
 use crate::network::{Attachment, guest};
 use crate::plan::{self, FIRST_PROCESS, KERNEL_LOG, Plan, STDERR, STDIN, STDOUT};
@@ -139,6 +140,7 @@ pub fn forget(cx: &Context, shared: &Shared, operation: Entry) {
 /// Builds a guest that the record knows from before it is there. Nothing is left of it on failure; else the operation is to
 /// be ended by whoever asked.
 pub async fn build(cx: &Context, shared: &Shared, plan: &Plan) -> Result<(Arc<dyn Guest>, Entry), Error> {
+    leftovers::none_of(cx, &shared.id).await?;
     // Whoever finds this record later knows what to look for.
     let operation = shared.update_and(
         cx,
@@ -183,11 +185,10 @@ pub async fn started<T>(
     match watched(guest, cancel, start).await {
         Ok(begun) => Ok(begun),
         Err(error) => {
-            let (name, domid) = (shared.with(|record| record.name.clone()), guest.domid());
-            tracing::debug!(container = %name, domid, %error, "start failed");
+            tracing::debug!(container = %shared.id, domid = guest.domid(), %error, "start failed");
             // How far its kernel came.
             last_words(cx, shared, guest).await;
-            report(&name, guest.destroy().await);
+            leftovers::destroy(cx, &shared.id, guest).await;
             forget(cx, shared, operation);
             Err(error)
         }
@@ -520,7 +521,7 @@ pub async fn end(
         last_words(&cx, &shared, guest.as_ref()).await;
     }
     fault::point("exit.ending");
-    report(&name, guest.destroy().await);
+    leftovers::destroy(&cx, &shared.id, guest.as_ref()).await;
 }
 
 /// What a guest whose agent could not tell it any more has written to its console goes to `console.log`: how a kernel
@@ -543,11 +544,5 @@ async fn last_words(cx: &Context, shared: &Shared, guest: &dyn Guest) {
             .console_sender()
             .send_modify(|progress| progress.writes += 1),
         Err(error) => tracing::error!(%error, path = %path.display(), "the guest's last words are not kept"),
-    }
-}
-
-fn report(name: &str, errors: Vec<Error>) {
-    for error in errors {
-        tracing::error!(container = %name, %error, "something of the guest may be left");
     }
 }

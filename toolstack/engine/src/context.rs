@@ -4,6 +4,7 @@ use crate::container::Shared;
 use crate::engine::{EngineConfig, Events, Settings};
 use crate::error::Error;
 use crate::hypervisor::Hypervisor;
+use crate::leftovers::Leftovers;
 use crate::network::{self, Fixed, Networks};
 use crate::plan::{Defaults, Plan};
 use crate::published::Publisher;
@@ -25,6 +26,7 @@ pub struct Context {
     pub records: Records,
     pub networks: Networks,
     pub unwritten: Unwritten,
+    pub leftovers: Leftovers,
     /// Says how the containers stand, for everyone on the host.
     pub publisher: Publisher,
     pub config: EngineConfig,

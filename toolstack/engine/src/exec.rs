@@ -79,6 +79,13 @@ impl Execs {
         self.entries().keys().cloned().collect()
     }
 
+    /// Of those that run or are yet to.
+    pub fn live_ids(&self) -> Vec<String> {
+        let entries = self.entries();
+        let live = entries.iter().filter(|(_, entry)| entry.exec.exit_code.is_none());
+        live.map(|(id, _)| id.clone()).collect()
+    }
+
     pub fn get(&self, id: &str) -> Option<Exec> {
         self.entries().get(id).map(|entry| entry.exec.clone())
     }

@@ -129,6 +129,7 @@ pub trait Board: Send + Sync {
 #[async_trait]
 pub trait Guest: Send + Sync {
     fn domid(&self) -> u32;
+    fn uuid(&self) -> Uuid;
     async fn unpause(&self) -> Result<(), Error>;
     async fn pause(&self) -> Result<(), Error>;
     async fn is_paused(&self) -> Result<bool, Error>;

@@ -30,6 +30,7 @@ mod fault;
 mod files;
 mod health;
 mod hypervisor;
+mod leftovers;
 mod log;
 mod names;
 pub mod network;

@@ -5,6 +5,7 @@ use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::exec_records::{self, ExecRecord};
+use crate::leftovers;
 use crate::records::{Entry, Operation};
 use crate::state::{Container, Status};
 use crate::task::policy::{self, Run};
@@ -158,7 +159,6 @@ async fn one(
             None
         }
     };
-    let mut errors = Vec::new();
     match (fate, plan) {
         (Fate::Adopt(domid), Some(plan)) => match cx.hypervisor.adopt(domid, &plan).await {
             Ok(guest) => {
@@ -167,18 +167,15 @@ async fn one(
                 return None;
             }
             Err(error) => {
-                errors.push(error);
-                errors.extend(sweep(cx, Some(domid), uuid).await);
+                tracing::error!(container = %shared.id, domid, %error, "a guest that runs cannot be taken over");
+                sweep(cx, &shared, Some(domid), uuid).await;
             }
         },
         (Fate::Adopt(domid) | Fate::Destroy(domid), _) => {
-            errors.extend(sweep(cx, Some(domid), uuid).await);
+            sweep(cx, &shared, Some(domid), uuid).await;
         }
-        (Fate::Sweep(domid), _) => errors.extend(sweep(cx, domid, uuid).await),
+        (Fate::Sweep(domid), _) => sweep(cx, &shared, domid, uuid).await,
         (Fate::Keep, _) => {}
-    }
-    for error in errors {
-        tracing::error!(container = %shared.id, %error, "cleaning up after a guest");
     }
     boot::leave_networks(cx, &shared).await;
     settle(cx, &shared, was_up);
@@ -210,10 +207,9 @@ fn starts(record: &Container, ran: bool) -> bool {
         && policy::starts_with_daemon(&run, state.stopped_by_hand, ran, state.restart_count)
 }
 
-async fn sweep(cx: &Context, domid: Option<u32>, uuid: Option<Uuid>) -> Vec<Error> {
-    match (domid, uuid) {
-        (Some(domid), Some(uuid)) => cx.hypervisor.sweep(domid, uuid).await,
-        _ => Vec::new(),
+async fn sweep(cx: &Context, shared: &Shared, domid: Option<u32>, uuid: Option<Uuid>) {
+    if let (Some(domid), Some(uuid)) = (domid, uuid) {
+        leftovers::sweep(cx, &shared.id, domid, uuid).await;
     }
 }
 

@@ -275,6 +275,10 @@ impl Guest for XenGuest {
         self.domain.domid()
     }
 
+    fn uuid(&self) -> Uuid {
+        self.domain.uuid()
+    }
+
     async fn unpause(&self) -> Result<(), Error> {
         self.domain.unpause().await.map_err(|error| other("", &error))
     }

@@ -399,14 +399,22 @@ impl Domain {
     pub async fn destroy(&self) -> Vec<DomainError> {
         let mut errors = Vec::new();
         let domid = self.domid;
-        match self.state().await {
-            Ok(DomainState::Gone) => {}
-            Ok(_) => {
+        match self.host.listed(domid).await {
+            // Numbers come again, at the latest when the host starts anew: what has it now is none of ours.
+            Ok(Some(listed)) if listed.uuid != *self.uuid.as_bytes() => {
+                let vm = format!("/vm/{}", self.uuid);
+                errors.extend(self.host.store().remove(&vm).await.err().map(DomainError::Store));
+                self.disks.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                return errors;
+            }
+            Ok(Some(listed)) if !listed.dying => {
                 if let Err(error) = self.host.call(move |calls| calls.destroy(domid)).await {
                     errors.push(error.into());
                 }
             }
-            Err(error) => errors.push(error.into()),
+            Ok(_) => {}
+            // Without its word nothing else is touched.
+            Err(error) => return vec![error.into()],
         }
         errors.extend(
             remove_nodes(self.host.store(), domid, self.uuid)

@@ -24,6 +24,7 @@ use crate::container::{Command, Shared};
 use crate::context::Context;
 use crate::error::{Error, ErrorKind};
 use crate::hypervisor::Hypervisor as _;
+use crate::leftovers::{self, Leftovers};
 use crate::network::Networks;
 use crate::published::Publisher;
 use crate::records::{Operation, Records};
@@ -82,6 +83,7 @@ impl Engine {
             hypervisor,
             publisher: Publisher::start(Arc::clone(&board)),
             images: Store::open(&state_dir.join("images"))?,
+            leftovers: Leftovers::open(&records)?,
             records,
             unwritten: Unwritten::default(),
             settings: RwLock::new(Arc::new(config.settings.clone())),
@@ -93,6 +95,7 @@ impl Engine {
         });
         tokio::spawn(unwritten::write(Arc::clone(&cx)));
         restore::restore(&cx).await?;
+        tokio::spawn(leftovers::clear(Arc::clone(&cx)));
         cx.publisher.only(cx.containers().keys().cloned().collect());
         // What a pull or commit that was cut off has left; what guests have in use is known now.
         let store = Arc::clone(&cx.images);
@@ -209,10 +212,10 @@ impl Engine {
         in_file.then(|| log::path(&self.cx.container_folder(&container.id)))
     }
 
-    /// Execs of a container that have not been forgotten.
+    /// Execs of a container that run or are yet to; what ended can be asked for by its id.
     pub fn execs(&self, id: &str) -> Vec<String> {
         self.shared(id)
-            .map(|shared| shared.execs.ids())
+            .map(|shared| shared.execs.live_ids())
             .unwrap_or_default()
     }
 

@@ -84,6 +84,8 @@ pub async fn passed(until: Option<DateTime<Utc>>) {
 struct LogFile {
     file: File,
     inode: u64,
+    /// As it was when it was opened: who does not follow reads to there, however fast it grows.
+    length: u64,
 }
 
 /// The files of a log that are newer than one of them, or all: the oldest first. From new to old they are opened, and
@@ -96,12 +98,17 @@ fn newer_than(path: &Path, max_files: usize, inode: Option<u64>) -> io::Result<V
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        let of_file = file.metadata()?.ino();
+        let metadata = file.metadata()?;
+        let (of_file, length) = (metadata.ino(), metadata.len());
         if Some(of_file) == inode {
             break;
         }
         if files.iter().all(|known| known.inode != of_file) {
-            files.push_front(LogFile { file, inode: of_file });
+            files.push_front(LogFile {
+                file,
+                inode: of_file,
+                length,
+            });
         }
     }
     Ok(files)
@@ -119,7 +126,7 @@ impl Cursor {
     fn skip_to_tail(&mut self, lines: usize) -> io::Result<()> {
         let mut left = lines;
         for at in (0..self.files.len()).rev() {
-            let (offset, found) = tail_of(&mut self.files[at].file, left)?;
+            let (offset, found) = tail_of(&mut self.files[at], left)?;
             left -= found;
             if left == 0 {
                 self.files.drain(..at);
@@ -168,11 +175,12 @@ impl Cursor {
         options: &LogOptions,
         to: &mpsc::Sender<Result<LogEntry, Error>>,
     ) -> io::Result<bool> {
-        let Some(LogFile { file, .. }) = self.files.front_mut() else {
+        let Some(LogFile { file, length, .. }) = self.files.front_mut() else {
             return Ok(true);
         };
         file.seek(SeekFrom::Start(self.offset))?;
-        let mut lines = BufReader::with_capacity(BLOCK_BYTES, file);
+        let end = if options.follow { u64::MAX } else { *length };
+        let mut lines = BufReader::with_capacity(BLOCK_BYTES, file.take(end.saturating_sub(self.offset)));
         let mut line = Vec::new();
         loop {
             line.clear();
@@ -198,8 +206,8 @@ impl Cursor {
 }
 
 /// Where the last `lines` lines of a file begin, and how many there are of them.
-fn tail_of(file: &mut File, lines: usize) -> io::Result<(u64, usize)> {
-    let end = file.seek(SeekFrom::End(0))?;
+fn tail_of(log: &mut LogFile, lines: usize) -> io::Result<(u64, usize)> {
+    let (file, end) = (&mut log.file, log.length);
     let mut at = end;
     let mut found = 0;
     while at > 0 && lines > 0 {

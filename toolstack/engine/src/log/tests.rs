@@ -105,6 +105,32 @@ async fn what_is_written_is_read_line_by_line() {
     assert!(!folder.path().join("log.position").exists());
 }
 
+/// One that writes faster than it is read would otherwise keep the reader for ever.
+#[tokio::test]
+async fn who_does_not_follow_gets_what_was_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = record(&[]);
+    let log = open(&record, folder.path(), Run::New(RUN));
+    let line = b"a line\n";
+    let mut position = 0;
+    let mut write = || {
+        log.write(Source::Stdout, position, line);
+        position += line.len() as u64;
+    };
+    let there = 2 * READER_ENTRIES;
+    (0..there).for_each(|_| write());
+    let progress = watch::Sender::new(Progress::default());
+    let mut entries = read(&record, folder.path(), options(None), progress.subscribe()).unwrap();
+    let mut count = 0;
+    while let Some(entry) = entries.recv().await {
+        entry.unwrap();
+        write();
+        count += 1;
+    }
+    assert_eq!(count, there);
+    assert_eq!(all(&record, folder.path(), Some(1)).await.len(), 1);
+}
+
 #[tokio::test]
 async fn following_ends_with_the_run() {
     let folder = tempfile::tempdir().unwrap();

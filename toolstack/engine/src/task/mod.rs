@@ -19,6 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::fault;
 use crate::health::{self, Check, Health};
 use crate::hypervisor::{Ended, Guest};
+use crate::leftovers;
 use crate::plan::{FIRST_PROCESS, Plan};
 use crate::session::{Session, SessionEvent};
 use crate::state::Status;
@@ -277,11 +278,8 @@ impl Task {
             (Err(error), Some(guest)) => {
                 // It cannot be reached and must not be left alone.
                 tracing::error!(container = %self.shared.id, %error, "a guest that runs cannot be taken over");
-                let destroy = async move {
-                    for error in guest.destroy().await {
-                        tracing::error!(%error, "destroying a guest");
-                    }
-                };
+                let (cx, id) = (Arc::clone(&self.cx), self.shared.id.clone());
+                let destroy = async move { leftovers::destroy(&cx, &id, guest.as_ref()).await };
                 self.work = Work::Ending {
                     work: tokio::spawn(destroy),
                     over: Over {
