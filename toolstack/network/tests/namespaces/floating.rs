@@ -1,7 +1,7 @@
 //! Floating IPs, and who goes on to where one led before.
 
 use super::{TOPOLOGY, firewall, front, guest, in_namespaces, pings, port, sh, socket_in};
-use network::{Firewall, Floating, Links, Protocol, Published, announce};
+use network::{Changes, Firewall, Floating, Links, Protocol, Published, announce};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, UdpSocket};
 use std::process::{Command, Stdio};
@@ -100,6 +100,53 @@ fn floating_addresses_lead_both_ways() {
         firewall.change_floating(Vec::new()).unwrap();
         sh(&format!("! {}", pings("guest", "192.0.2.2")));
         Firewall::remove_all().unwrap();
+    });
+}
+
+#[test]
+fn what_becomes_of_the_uplink_is_told() {
+    in_namespaces("floating::what_becomes_of_the_uplink_is_told", || {
+        sh(TOPOLOGY);
+        let addresses = ["192.0.2.40", "2001:db8::40"].map(|text| text.parse().unwrap());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let links = Links::open().unwrap();
+            let mut changes = Changes::of("out0").unwrap();
+            let place = async || {
+                let station = links.station("out0").await.unwrap();
+                let placed = links.placed().await.unwrap();
+                for address in addresses {
+                    if placed.iter().all(|placed| placed.address != address) {
+                        links.place(&station, address).await.unwrap();
+                    }
+                }
+                station
+            };
+            // Until it tells of one that we wait for.
+            let mut told = async |was_down: bool| {
+                let told = async { while changes.next().await.unwrap().was_down != was_down {} };
+                tokio::time::timeout(Duration::from_secs(5), told).await.unwrap();
+            };
+            let before = place().await;
+            assert!(before.is_up);
+            sh("ip addr flush dev out0");
+            told(false).await;
+            place().await;
+            sh("ip link set out0 down");
+            told(true).await;
+            // Those of IPv6 went with it, and come while it is down.
+            assert!(!place().await.is_up);
+            sh("ip link set out0 up");
+            told(false).await;
+            sh("ip addr add 192.0.2.1/24 dev out0 && ip addr add 2001:db8::1/64 dev out0 nodad");
+            for to in ["192.0.2.40", "2001:db8::40"] {
+                sh(&format!("ip netns exec outside ping -c 1 -w 5 {to} > /dev/null"));
+            }
+            sh("ip link del out0 && ip link add out0 type veth peer name in0 netns outside");
+            told(true).await;
+            assert_ne!(place().await.index, before.index);
+            assert_eq!(links.placed().await.unwrap().len(), 2);
+        });
     });
 }
 
