@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     pv("network::names", guests::names),
     pv("network::plugged", guests::plugged),
     pv("network::spoofing", fence::spoofing),
+    pv("network::strangers", fence::strangers),
     pv("network::closed", fence::closed),
     pv("network::six", guests::six),
     pv("network::floating", floating::floating),

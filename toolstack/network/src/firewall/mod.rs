@@ -112,7 +112,7 @@ struct Before {
 pub struct Firewall {
     networks: BTreeMap<String, NetworkRules>,
     ports: BTreeMap<String, GuestPort>,
-    /// Interfaces on our bridges that are no guest's, or no longer. A bridge has no rules for those that it does not know.
+    /// Interfaces on our bridges that are no guest's, or no longer. Not every kernel drops those that the rules do not know.
     muted: BTreeSet<String>,
     paths: BTreeSet<Path>,
     published: BTreeSet<Published>,
@@ -127,6 +127,8 @@ pub struct Firewall {
     written: bool,
     /// With fences, for which it tracks connections on bridges.
     fenced: bool,
+    /// It does not tell which bridge a frame came by.
+    hears_strangers: bool,
 }
 
 impl Firewall {
@@ -147,6 +149,9 @@ impl Firewall {
         }
         for network in self.networks.values() {
             inet::network_elements(network, &mut elements);
+            if !self.hears_strangers {
+                bridge::network_elements(network, &mut elements);
+            }
         }
         if self.needs_fences() {
             for network in self.networks.values() {
@@ -230,6 +235,9 @@ impl Firewall {
             batch.table(table);
         }
         bridge::chains(&mut batch, BRIDGE);
+        if !self.hears_strangers {
+            bridge::strangers(&mut batch, BRIDGE);
+        }
         if self.needs_fences() {
             fence::chains(&mut batch, BRIDGE, &self.groups);
         }
@@ -244,7 +252,19 @@ impl Firewall {
     /// Makes the kernel have what is to be, whatever it has. Blocks.
     pub fn write(&mut self) -> Result<(), NftError> {
         self.written = false;
-        self.rewrite().commit()?;
+        if let Err(error) = self.rewrite().commit() {
+            if std::mem::replace(&mut self.hears_strangers, true) {
+                return Err(error);
+            }
+            if self.rewrite().commit().is_err() {
+                self.hears_strangers = false;
+                return Err(error);
+            }
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "interfaces that others put on hyperd's bridges are heard: the kernel has no CONFIG_NFT_BRIDGE_META"
+            );
+        }
         self.written = true;
         self.fenced = self.needs_fences();
         Ok(())

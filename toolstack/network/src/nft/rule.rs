@@ -38,6 +38,8 @@ pub enum Meta {
     OutputName = 7,
     Family = 15,
     Protocol = 16,
+    /// The bridge of the port that a frame came by. Needs a kernel with `CONFIG_NFT_BRIDGE_META`.
+    InputBridge = 17,
 }
 
 /// Addresses of a connection: of who called, whom they called, who answers and to whom, before and after translation.
@@ -112,7 +114,7 @@ impl Rule {
     pub fn meta(mut self, key: Meta) -> Self {
         let bytes = match key {
             // IFNAMSIZ
-            Meta::InputName | Meta::OutputName => 16,
+            Meta::InputName | Meta::OutputName | Meta::InputBridge => 16,
             Meta::Family | Meta::Protocol => 1,
         };
         let register = self.next_register(bytes);
