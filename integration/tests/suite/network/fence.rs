@@ -22,6 +22,10 @@ pub fn spoofing(dom0: &Dom0<'_>) {
         assert_eq!(liar(&format!("nc -w 3 {at} 22 < /dev/null")).text(), "");
     }
     liar("nslookup victim").ok();
+    // Connections of each family are counted.
+    dom0.sh("nft list chain inet hyper begun | grep -c 'ct count over'")
+        .ok()
+        .stdout("2\n");
     // Another address of its own making.
     liar(&format!(
         "ip addr add 172.17.99.99/16 dev eth0; ping -c 2 -W 3 -I 172.17.99.99 {gateway}"

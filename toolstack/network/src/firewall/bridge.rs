@@ -9,7 +9,7 @@ use crate::nft::{
 use std::net::IpAddr;
 
 /// Interfaces of guests.
-const GUESTS: Set<'_> = Set {
+pub const GUESTS: Set<'_> = Set {
     name: "guests",
     key: &[Type::Name],
     data: &[],

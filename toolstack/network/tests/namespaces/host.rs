@@ -5,8 +5,13 @@ use super::{
     sh, socket_in, takes,
 };
 use network::{Bridge, Links, NetworkRules, Protocol, Published};
+use rustix::net::{AddressFamily, SendFlags, SocketType};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::num::NonZeroU32;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// The host asks at ::1 for ports of guests on different bridges.
@@ -124,6 +129,62 @@ fn guests_ask_the_host_for_names_only() {
             assert!(takes("guest", host, 22), "{host} 22");
         }
         assert!(!takes("guest", "192.0.2.1", 53));
+    });
+}
+
+/// Packets of a protocol without ports, and without a byte in them, each to another address.
+fn bare_packets(namespace: &str, count: u16) {
+    let namespace = File::open(format!("/run/netns/{namespace}")).unwrap();
+    let sent = std::thread::spawn(move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        let experimental = Some(rustix::net::Protocol::from_raw(NonZeroU32::new(253).unwrap()));
+        let socket = rustix::net::socket(AddressFamily::INET, SocketType::RAW, experimental).unwrap();
+        for number in 0..count {
+            let [high, low] = number.to_be_bytes();
+            let to = SocketAddrV4::new(Ipv4Addr::new(198, 18, high, low), 0);
+            let _ = rustix::net::sendto(&socket, &[], SendFlags::empty(), &to);
+        }
+    });
+    sent.join().unwrap();
+}
+
+/// What one guest begins without end leaves room in the host's table.
+#[test]
+fn a_guest_has_its_share_of_connections() {
+    in_namespaces("host::a_guest_has_its_share_of_connections", || {
+        const MAX: u32 = 2000;
+        sh(TOPOLOGY);
+        sh("ip route add 198.18.0.0/16 via 192.0.2.2
+            ip netns add other
+            ip link add vif2.0 type veth peer name eth0 address 02:00:00:00:00:02 netns other
+            ip link set vif2.0 master hyper0 up && ip -n other link set eth0 up
+            ip -n other addr add 10.9.0.3/24 dev eth0 && ip -n other route add default via 10.9.0.1");
+        let mut firewall = firewall();
+        firewall.set_network(front());
+        firewall.set_guest(vec![guest(), port(2, &["10.9.0.3"])], &[]);
+        firewall.set_max_connections(MAX);
+        firewall.write().unwrap();
+        assert_eq!(
+            output("nft list table inet hyper | grep -c 'ct count over'"),
+            "2\n"
+        );
+        let sender = socket_in("guest", 0);
+        let outside: Ipv6Addr = "::ffff:192.0.2.2".parse().unwrap();
+        for port in 1..20_000 {
+            let _ = sender.send_to(b"?", (outside, port));
+        }
+        bare_packets("guest", 20_000);
+        let tracked: u32 = output("cat /proc/sys/net/netfilter/nf_conntrack_count")
+            .trim()
+            .parse()
+            .unwrap();
+        // Beside what the host itself has begun; chance may leave a part with room.
+        assert!((MAX / 2..MAX + 100).contains(&tracked), "{tracked}");
+        // Others begin what they like.
+        let other = socket_in("other", 0);
+        let server = socket_in("outside", 30_000);
+        other.send_to(b"?", (outside, 30_000)).unwrap();
+        server.recv(&mut [0; 16]).expect("another guest is heard");
     });
 }
 
