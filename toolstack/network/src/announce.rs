@@ -20,6 +20,8 @@ pub struct Station {
     pub name: String,
     pub index: u32,
     pub mac: Mac,
+    /// Frames go out.
+    pub is_up: bool,
 }
 
 /// Sends what there is to say of each address. Blocks, but for no answer.

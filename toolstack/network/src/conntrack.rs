@@ -1,4 +1,4 @@
-//! Conversations by UDP that the kernel tracks, by ctnetlink (linux/netfilter/nfnetlink_conntrack.h).
+//! How many connections the kernel can track, and conversations by UDP that it does, by ctnetlink (linux/netfilter/nfnetlink_conntrack.h).
 //!
 //! A packet of one that is tracked goes where the first one went. UDP has no end: a peer that goes on sending would never reach
 //! whoever has the port or the address now, so those that lead elsewhere are forgotten.
@@ -38,6 +38,12 @@ pub struct Conversation {
     pub called: SocketAddr,
     pub answering: SocketAddr,
     pub is_answered: bool,
+}
+
+/// How many connections the kernel has room for, once it tracks any.
+pub fn max() -> Option<u32> {
+    let max = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_max").ok()?;
+    max.trim().parse().ok()
 }
 
 /// Forgets those of the family that are stale. Blocks.

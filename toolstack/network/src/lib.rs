@@ -4,6 +4,7 @@
 //!   links      bridges and host routes, by netlink                     (links.rs)
 //!   pools      subnets that collide with nothing, addresses in them    (pools.rs)
 //!   uplink     addresses of guests on the host's way out, announced     (uplink.rs, announce.rs, ranges.rs)
+//!   watch      when that interface is not what it was                 (watch.rs)
 //!   port       published ports: how they are written, and held         (port.rs, held.rs)
 //!   firewall   all rules, as one value and as changes of it            (firewall/)
 //!   conntrack  conversations that lead elsewhere by now               (conntrack.rs)
@@ -28,6 +29,7 @@ mod pools;
 mod port;
 mod ranges;
 mod uplink;
+mod watch;
 
 pub use announce::{Station, announce};
 pub use error::NetworkError;
@@ -45,3 +47,4 @@ pub use pools::{DEFAULT_POOLS, Pool, free_address, free_subnet, gateway_of, over
 pub use port::{PortError, PortKey, Protocol};
 pub use ranges::AddressRange;
 pub use uplink::Placed;
+pub use watch::{Change, Changes};

@@ -9,7 +9,7 @@ use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol, CacheInfo,
 };
-use rtnetlink::packet_route::link::LinkAttribute;
+use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags};
 use std::net::IpAddr;
 
 /// Who made an address (`IFA_PROTO`, Linux 5.18); those of the kernel and of routing daemons are others.
@@ -23,7 +23,7 @@ pub struct Placed {
     pub index: u32,
 }
 
-fn is_ours(message: &AddressMessage) -> bool {
+pub(crate) fn is_ours(message: &AddressMessage) -> bool {
     message.attributes.contains(&AddressAttribute::Protocol(OURS))
 }
 
@@ -64,6 +64,7 @@ impl Links {
                 name: name.to_owned(),
                 index: link.header.index,
                 mac: mac?,
+                is_up: link.header.flags.contains(LinkFlags::LowerUp),
             })
         });
         station.ok_or_else(|| NetworkError::NoUplink(name.to_owned()))

@@ -22,6 +22,10 @@ pub fn spoofing(dom0: &Dom0<'_>) {
         assert_eq!(liar(&format!("nc -w 3 {at} 22 < /dev/null")).text(), "");
     }
     liar("nslookup victim").ok();
+    // Connections of each family are counted.
+    dom0.sh("nft list chain inet hyper begun | grep -c 'ct count over'")
+        .ok()
+        .stdout("2\n");
     // Another address of its own making.
     liar(&format!(
         "ip addr add 172.17.99.99/16 dev eth0; ping -c 2 -W 3 -I 172.17.99.99 {gateway}"
@@ -51,6 +55,41 @@ pub fn spoofing(dom0: &Dom0<'_>) {
     // The loopback of the host is the host's.
     liar("true").ok();
     dom0.hyper(&["rm", "-f", "victim", "liar"]).ok();
+}
+
+/// An interface that somebody puts on a bridge of ours is not heard; other bridges are nobody's business.
+pub fn strangers(dom0: &Dom0<'_>) {
+    server(dom0, "near", &[]);
+    let near = dom0.inspect("near", "{{.NetworkSettings.IPAddress}}");
+    let gateway = dom0.inspect("near", "{{.NetworkSettings.Gateway}}");
+    dom0.sh(
+        "ip netns add stranger && ip link add strange0 type veth peer name eth0 netns stranger
+         ip -n stranger addr add 172.17.99.98/16 dev eth0 && ip -n stranger addr add 198.51.100.2/24 dev eth0
+         ip -n stranger link set eth0 up && ip link set strange0 master hyper0 up
+         ip link add br-other type bridge && ip addr add 198.51.100.1/24 dev br-other && ip link set br-other up",
+    )
+    .ok();
+    let pings = |to: &str| format!("ip netns exec stranger ping -c 2 -W 3 {to}");
+    dom0.sh(&pings(&gateway)).code(1);
+    dom0.sh(&pings(&near)).code(1);
+    // Without a question for the other's Ethernet address too.
+    dom0.sh(&format!(
+        "ip -n stranger neigh replace {gateway} lladdr $(cat /sys/class/net/hyper0/address) dev eth0"
+    ))
+    .ok();
+    dom0.sh(&pings(&gateway)).code(1);
+    dom0.sh(&format!("ip neigh show {gateway}; ip neigh show 172.17.99.98"))
+        .ok()
+        .out_lacks("REACHABLE");
+    dom0.sh(&fetch(&format!("{near} 80"))).ok().stdout("from-near\n");
+    dom0.sh(&format!(
+        "ip link set strange0 master br-other; {}",
+        pings("198.51.100.1")
+    ))
+    .ok();
+    dom0.sh("ip link del strange0; ip netns del stranger; ip link del br-other")
+        .ok();
+    dom0.hyper(&["rm", "-f", "near"]).ok();
 }
 
 pub fn closed(dom0: &Dom0<'_>) {

@@ -1,6 +1,6 @@
 //! Floating IPs: both ways, through all that happens to a container, and whoever asks for them at once.
 
-use super::{OUTSIDE, OUTSIDE6, Outside, fetch, listens, server};
+use super::{HOST, HOST6, OUTSIDE, OUTSIDE6, Outside, fetch, listens, outside_link, server};
 use crate::support::Dom0;
 
 const CONFIG: &str = "uplink = \"out0\"\nfloating-ips = [\"10.99.0.40-10.99.0.44\", \"fd99::40\"]";
@@ -18,6 +18,7 @@ pub fn floating(dom0: &Dom0<'_>) {
             .stdout("10.99.0.40\n10.99.0.41\n10.99.0.42\n10.99.0.43\n10.99.0.44\nfd99::40\n");
         server(dom0, "web", &[]);
         lives(dom0, &outside);
+        uplink_changes(dom0, &outside);
         misused(dom0);
         six(dom0, &outside);
         at_once(dom0);
@@ -74,6 +75,34 @@ fn lives(dom0: &Dom0<'_>, outside: &Outside<'_, '_>) {
     ])
     .ok()
     .stdout("10.99.0.40 entry web\n");
+}
+
+/// The uplink loses what is on it, is down for a while, and is made anew; hyperd puts back what is ours.
+fn uplink_changes(dom0: &Dom0<'_>, outside: &Outside<'_, '_>) {
+    for change in [
+        format!(
+            "ip addr flush dev out0; ip addr add {HOST}/24 dev out0; ip addr add {HOST6}/64 dev out0 nodad"
+        ),
+        "ip link set out0 down; ip link set out0 up".to_owned(),
+        format!("ip link del out0; {}", outside_link()),
+    ] {
+        dom0.sh(&change).ok();
+        dom0.sh(&format!(
+            "for try in $(seq 50); do
+                 ip addr show out0 | grep {FIRST} && exit 0
+                 read -rt 0.2 <> <(:) || true
+             done
+             exit 1"
+        ))
+        .ok();
+        outside
+            .sh(&fetch(&format!("{FIRST} 80")))
+            .ok()
+            .stdout("from-web\n");
+        dom0.exec("web", &["nc", "-w", "20", OUTSIDE, "9000"])
+            .ok()
+            .stdout(&format!("{FIRST}\n"));
+    }
 }
 
 fn misused(dom0: &Dom0<'_>) {

@@ -8,12 +8,14 @@ use crate::error::Error;
 use crate::names;
 use crate::records::Records;
 use crate::state::Container;
+use ::network::Changes;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::OwnedMutexGuard;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Of one request.
 const MAX_ALLOCATED: usize = 256;
@@ -84,6 +86,25 @@ fn tell(failures: &Failures) {
     }
 }
 
+/// Has the uplink as it is to be, whatever becomes of it. What fails the same way again is told once.
+async fn keep(uplink: Arc<tokio::sync::Mutex<Uplink>>, inner: Arc<Mutex<Inner>>, mut changes: Changes) {
+    let mut told = Vec::new();
+    while let Some(change) = changes.next().await {
+        let mut uplink = uplink.lock().await;
+        let leads = inner.lock().unwrap_or_else(PoisonError::into_inner).leads();
+        let failures = uplink.look(change, &leads).await;
+        let texts: Vec<_> = failures
+            .iter()
+            .map(|(address, error)| (*address, error.to_string()))
+            .collect();
+        if texts != told {
+            tell(&failures);
+            told = texts;
+        }
+    }
+    tracing::error!("the kernel tells no more of the uplink: floating IPs that it loses stay lost");
+}
+
 impl Networks {
     /// By address.
     pub fn floating_ips(&self) -> Vec<FloatingIp> {
@@ -135,6 +156,18 @@ impl Networks {
             .collect();
         if let Err(error) = self.put_floating(records, &dangling) {
             tracing::error!(%error, "floating IPs of containers that are gone");
+        }
+        match uplink.changes() {
+            Ok(changes) => {
+                let (uplink, inner) = (Arc::clone(&self.uplink), Arc::clone(&self.inner));
+                let keeping = tokio::spawn(keep(uplink, inner, changes));
+                *self.keeping.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(AbortOnDropHandle::new(keeping));
+            }
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "floating IPs that the uplink loses stay lost"
+            ),
         }
         let leads = self.inner().leads();
         if let Err(error) = uplink.take_over(&leads).await {

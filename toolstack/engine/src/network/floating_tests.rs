@@ -43,6 +43,7 @@ fn networks(folder: &Path, records: &Records) -> Networks {
         links,
         uplink: Arc::new(tokio::sync::Mutex::new(uplink)),
         forwarding: Forwarding::new(folder),
+        keeping: Mutex::default(),
         firewall,
         config,
         changing: Arc::default(),

@@ -42,6 +42,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
+use tokio_util::task::AbortOnDropHandle;
 
 /// How networks are to be made.
 #[derive(Debug, Clone)]
@@ -94,6 +95,8 @@ pub struct Networks {
     links: Arc<Links>,
     /// Held while floating IPs change.
     uplink: Arc<tokio::sync::Mutex<Uplink>>,
+    /// Has the interface as it is to be.
+    keeping: Mutex<Option<AbortOnDropHandle<()>>>,
     forwarding: Forwarding,
     firewall: Arc<Mutex<Firewall>>,
     /// Held while the host is changed.
@@ -195,6 +198,7 @@ impl Networks {
             })),
             links,
             uplink: Arc::new(tokio::sync::Mutex::new(uplink)),
+            keeping: Mutex::default(),
             firewall,
             forwarding,
             config,

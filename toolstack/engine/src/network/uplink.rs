@@ -2,7 +2,7 @@
 
 use super::failed;
 use crate::error::Error;
-use ::network::{Firewall, Floating, Links, NetworkError, Station, announce};
+use ::network::{Change, Changes, Firewall, Floating, Links, NetworkError, Station, announce};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,6 +19,8 @@ pub(super) struct Uplink {
     rules: Leads,
     /// What the interface has.
     placed: BTreeSet<IpAddr>,
+    /// As it was when we last looked.
+    station: Option<Station>,
 }
 
 /// Addresses that are not as they should be, and why.
@@ -32,24 +34,53 @@ impl Uplink {
             firewall,
             rules: Leads::new(),
             placed: BTreeSet::new(),
+            station: None,
         }
+    }
+
+    /// Of the interface, from now on.
+    pub fn changes(&self) -> Result<Changes, NetworkError> {
+        Changes::of(&self.name)
     }
 
     /// What a daemon before this one left: what is still wanted, where it is wanted, stays. The rules are `wanted` already.
     pub async fn take_over(&mut self, wanted: &Leads) -> Result<(), NetworkError> {
         self.rules.clone_from(wanted);
-        let left = self.links.placed().await?;
-        if left.is_empty() {
-            return Ok(());
+        self.station = self.links.station(&self.name).await.ok();
+        self.find(wanted).await
+    }
+
+    /// Puts back what was taken from the interface, or is not on the one that has its name now, and announces what was there
+    /// when it can be heard again.
+    pub async fn look(&mut self, change: Change, wanted: &Leads) -> Failures {
+        let station = self.links.station(&self.name).await.ok();
+        let before = std::mem::replace(&mut self.station, station.clone());
+        if let Err(error) = self.find(wanted).await {
+            let error = failed(&error);
+            return wanted.keys().map(|address| (*address, error.clone())).collect();
         }
-        let index = self.links.station(&self.name).await.map(|station| station.index);
-        for placed in left {
-            if has_guest(wanted, &placed.address) && index.as_ref().is_ok_and(|index| *index == placed.index)
-            {
-                self.placed.insert(placed.address);
-            } else {
-                self.links.take_back(placed.address).await?;
-            }
+        let kept: Vec<_> = self.placed.iter().copied().collect();
+        let failures = self.follow(wanted).await;
+        if let Some(station) = station
+            && (change.was_down || before.is_none_or(|before| before != station))
+        {
+            tell(station, kept).await;
+        }
+        failures
+    }
+
+    /// Learns what the interface has of ours, and takes away what is not wanted there.
+    async fn find(&mut self, wanted: &Leads) -> Result<(), NetworkError> {
+        let index = self.station.as_ref().map(|station| station.index);
+        let (kept, stray): (Vec<_>, Vec<_>) = self
+            .links
+            .placed()
+            .await?
+            .into_iter()
+            .partition(|placed| has_guest(wanted, &placed.address) && index == Some(placed.index));
+        self.placed = kept.into_iter().map(|placed| placed.address).collect();
+        for placed in stray {
+            self.links.take_back(placed.address).await?;
         }
         Ok(())
     }
@@ -93,6 +124,7 @@ impl Uplink {
                 return failures;
             }
         };
+        self.station = Some(station.clone());
         let mut announced = Vec::new();
         for address in come {
             match self.links.place(&station, address).await {
@@ -138,6 +170,9 @@ pub(super) fn floating(wanted: &Leads) -> Vec<Floating> {
 
 /// Who has known another station by these addresses finds this one sooner; without it, a little later.
 async fn tell(station: Station, addresses: Vec<IpAddr>) {
+    if !station.is_up || addresses.is_empty() {
+        return;
+    }
     let told = tokio::task::spawn_blocking(move || announce(&station, &addresses));
     if let Ok(Err(error)) = told.await {
         tracing::warn!(

@@ -1,6 +1,6 @@
 //! What guests may send: from their own addresses only, and nothing that a router or a DHCP server would say.
 
-use super::{Elements, GuestPort, name};
+use super::{Elements, GuestPort, NetworkRules, name};
 use crate::nft::{
     ARP_HEAD, ARP_OPERATION, ARP_SENDER_IP, ARP_SENDER_MAC, Batch, ETHER_SOURCE, ETHER_TYPE, Element, Hook,
     ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE, IP6_SOURCE, Meta, ND_OPTION_MAC, ND_TARGET, Rule, SOURCE_PORT,
@@ -9,8 +9,14 @@ use crate::nft::{
 use std::net::IpAddr;
 
 /// Interfaces of guests.
-const GUESTS: Set<'_> = Set {
+pub const GUESTS: Set<'_> = Set {
     name: "guests",
+    key: &[Type::Name],
+    data: &[],
+};
+/// Ours.
+const BRIDGES: Set<'_> = Set {
+    name: "bridges",
     key: &[Type::Name],
     data: &[],
 };
@@ -53,12 +59,32 @@ const ICMP6_LISTENER_REPORT: u8 = 143;
 const DHCP_SERVER: u16 = 67;
 const DHCP6_SERVER: u16 = 547;
 
+/// `NF_BR_PRE_ROUTING`, `NF_BR_LOCAL_IN`
+const RECEIVED: u32 = 0;
+const HERE: u32 = 1;
+
+fn hook(number: u32) -> Option<Hook> {
+    Some(Hook {
+        kind: "filter",
+        number,
+        // NF_BR_PRI_FILTER_BRIDGED
+        priority: -200,
+    })
+}
+
 /// Of an interface that has nothing to say: it has no address.
 pub fn mute_element(interface: &str, elements: &mut Elements) {
     elements
         .entry((true, GUESTS.name.into()))
         .or_default()
         .insert(Element::of(&[&name(interface)]));
+}
+
+pub fn network_elements(network: &NetworkRules, elements: &mut Elements) {
+    elements
+        .entry((true, BRIDGES.name.into()))
+        .or_default()
+        .insert(Element::of(&[&name(&network.bridge)]));
 }
 
 pub fn elements(port: &GuestPort, elements: &mut Elements) {
@@ -83,13 +109,7 @@ pub fn chains(batch: &mut Batch, table: Table) {
     for set in [GUESTS, MACS, IP4, IP6] {
         batch.set(table, &set);
     }
-    let before_routing = Hook {
-        kind: "filter",
-        number: 0,
-        // NF_BR_PRI_FILTER_BRIDGED
-        priority: -200,
-    };
-    batch.chain(table, "received", Some(before_routing));
+    batch.chain(table, "received", hook(RECEIVED));
     for chain in ["guest", "arp", "ip4", "ip6"] {
         batch.chain(table, chain, None);
     }
@@ -99,6 +119,22 @@ pub fn chains(batch: &mut Batch, table: Table) {
         &Rule::new().input_in(GUESTS.name).jump("guest"),
     );
 
+    guest_chains(batch, table);
+}
+
+/// Whoever puts an interface of its own on a bridge of ours is not heard.
+pub fn strangers(batch: &mut Batch, table: Table) {
+    batch.set(table, &BRIDGES);
+    // Frames to the link's own groups come to the host by this one only.
+    batch.chain(table, "here", hook(HERE));
+    let strange = || Rule::new().meta(Meta::InputName).outside(GUESTS.name);
+    for chain in ["received", "here"] {
+        let on_ours = strange().meta(Meta::InputBridge).within(BRIDGES.name);
+        batch.rule(table, chain, &on_ours.drop());
+    }
+}
+
+fn guest_chains(batch: &mut Batch, table: Table) {
     let own = |rule: Rule, set: Set<'_>| rule.outside(set.name).drop();
     let from = || Rule::new().meta(Meta::InputName);
     let mut rule = |chain: &str, rule: Rule| batch.rule(table, chain, &rule);

@@ -3,6 +3,7 @@
 //! Every packet is looked at with the rules as they are now, the answers with those that allow what they answer to, so that
 //! a change holds for connections that exist.
 
+use super::connections::BEGUN;
 use super::{Elements, GuestPort, NetworkRules, Path, bridge, name};
 use crate::nft::{
     Batch, DESTINATION_PORT, ETHER_TYPE, Element, Field, Hook, ICMP_TYPE, IP4_DESTINATION, IP4_SOURCE,
@@ -207,6 +208,9 @@ pub fn chains(batch: &mut Batch, table: Table, groups: &BTreeMap<String, Vec<All
         batch.chain(table, chain, Some(hook));
         batch.chain(table, to, None);
     }
+    batch.chain(table, BEGUN, None);
+    let new = Rule::new().input_in(bridge::GUESTS.name).unknown();
+    batch.rule(table, "entering", &new.jump(BEGUN));
     batch.rule(
         table,
         "entering",

@@ -1,5 +1,6 @@
 //! Translation between networks and the outside, and what may pass between them.
 
+use super::connections::BEGUN;
 use super::{Elements, NetworkRules, Published, bridge, fence, floating, name};
 use crate::forwarding::Family;
 use crate::nft::{
@@ -203,6 +204,7 @@ pub fn chains<'a>(
     batch.chain(table, "of_guests", None);
     batch.chain(table, "here", hook("filter", HERE, FILTER));
     batch.chain(table, "forwarded", hook("filter", FORWARDED, FILTER));
+    batch.chain(table, BEGUN, None);
     batch.chain(table, "leaving", hook("nat", LEAVING, SOURCE_NAT));
     let mut rule = |chain: &str, rule: Rule| batch.rule(table, chain, &rule);
 
@@ -281,13 +283,19 @@ fn from_subnet(subnet: IpNet) -> Rule {
 fn here(rule: &mut impl FnMut(&str, Rule)) {
     rule("here", Rule::new().input_in(BRIDGES.name).jump("of_guests"));
     let mut of_guests = |it: Rule| rule("of_guests", it);
-    for (family, source, destination, askers, names) in [
-        (NFPROTO_IPV4, IP4_SOURCE, IP4_DESTINATION, ASKERS4, NAMES4),
-        (NFPROTO_IPV6, IP6_SOURCE, IP6_DESTINATION, ASKERS6, NAMES6),
+    for (family, source, askers) in [
+        (NFPROTO_IPV4, IP4_SOURCE, ASKERS4),
+        (NFPROTO_IPV6, IP6_SOURCE, ASKERS6),
     ] {
         let asked = Rule::new().family(family).protocol(fence::UDP);
         let asked = asked.load(DESTINATION_PORT).is(&fence::DNS.to_be_bytes());
         of_guests(asked.load(source).over(&askers).drop());
+    }
+    of_guests(Rule::new().unknown().jump(BEGUN));
+    for (family, destination, names) in [
+        (NFPROTO_IPV4, IP4_DESTINATION, NAMES4),
+        (NFPROTO_IPV6, IP6_DESTINATION, NAMES6),
+    ] {
         for protocol in [fence::UDP, fence::TCP] {
             let asked = Rule::new().family(family).protocol(protocol);
             let asked = asked.load(DESTINATION_PORT).is(&fence::DNS.to_be_bytes());
@@ -318,6 +326,7 @@ fn here(rule: &mut impl FnMut(&str, Rule)) {
 
 fn forwarding(rule: &mut impl FnMut(&str, Rule), closed: &BTreeSet<Family>) {
     let mut forwarded = |it: Rule| rule("forwarded", it);
+    forwarded(Rule::new().input_in(BRIDGES.name).unknown().jump(BEGUN));
     for stale in floating::stale() {
         forwarded(stale);
     }

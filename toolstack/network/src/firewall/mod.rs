@@ -5,6 +5,7 @@
 //! A change is one transaction; when it fails, everything is written anew from what is to be.
 
 mod bridge;
+mod connections;
 mod fence;
 mod floating;
 mod inet;
@@ -96,6 +97,9 @@ const INET: Table = Table {
     name: "hyper",
 };
 
+/// Of the host's table of connections a guest may take one part in so many.
+const SHARE: u32 = 4;
+
 fn table(bridge: bool) -> Table {
     if bridge { BRIDGE } else { INET }
 }
@@ -112,7 +116,7 @@ struct Before {
 pub struct Firewall {
     networks: BTreeMap<String, NetworkRules>,
     ports: BTreeMap<String, GuestPort>,
-    /// Interfaces on our bridges that are no guest's, or no longer. A bridge has no rules for those that it does not know.
+    /// Interfaces on our bridges that are no guest's, or no longer. Not every kernel drops those that the rules do not know.
     muted: BTreeSet<String>,
     paths: BTreeSet<Path>,
     published: BTreeSet<Published>,
@@ -127,6 +131,12 @@ pub struct Firewall {
     written: bool,
     /// With fences, for which it tracks connections on bridges.
     fenced: bool,
+    /// It does not tell which bridge a frame came by.
+    hears_strangers: bool,
+    /// Nor how many connections there are.
+    counts_nothing: bool,
+    /// Of each guest, begun by it and of one family; unknown until the kernel tracks any.
+    max_connections: Option<u32>,
 }
 
 impl Firewall {
@@ -147,6 +157,9 @@ impl Firewall {
         }
         for network in self.networks.values() {
             inet::network_elements(network, &mut elements);
+            if !self.hears_strangers {
+                bridge::network_elements(network, &mut elements);
+            }
         }
         if self.needs_fences() {
             for network in self.networks.values() {
@@ -230,10 +243,21 @@ impl Firewall {
             batch.table(table);
         }
         bridge::chains(&mut batch, BRIDGE);
+        if !self.hears_strangers {
+            bridge::strangers(&mut batch, BRIDGE);
+        }
         if self.needs_fences() {
             fence::chains(&mut batch, BRIDGE, &self.groups);
         }
         inet::chains(&mut batch, INET, self.networks.values(), &self.closed);
+        if let Some(max) = self.max_connections
+            && !self.counts_nothing
+        {
+            connections::limits(&mut batch, INET, max);
+            if self.needs_fences() {
+                connections::limits(&mut batch, BRIDGE, max);
+            }
+        }
         for ((of, set), elements) in self.elements() {
             let elements: Vec<_> = elements.into_iter().collect();
             batch.add(table(of), &set, &elements);
@@ -244,10 +268,52 @@ impl Firewall {
     /// Makes the kernel have what is to be, whatever it has. Blocks.
     pub fn write(&mut self) -> Result<(), NftError> {
         self.written = false;
-        self.rewrite().commit()?;
+        let learned = self.learn_share();
+        self.write_once()?;
+        // The rules ask for connections: from now on the kernel tracks them.
+        if !learned && self.learn_share() {
+            self.write_once()?;
+        }
         self.written = true;
         self.fenced = self.needs_fences();
         Ok(())
+    }
+
+    fn learn_share(&mut self) -> bool {
+        if self.max_connections.is_none() {
+            self.max_connections = conntrack::max().map(|max| max / SHARE);
+        }
+        self.max_connections.is_some()
+    }
+
+    fn write_once(&mut self) -> Result<(), NftError> {
+        let Err(error) = self.rewrite().commit() else {
+            return Ok(());
+        };
+        // Some kernels have not all of it.
+        let whole = (self.hears_strangers, self.counts_nothing);
+        for (hears_strangers, counts_nothing) in [(true, whole.1), (whole.0, true), (true, true)] {
+            (self.hears_strangers, self.counts_nothing) = (hears_strangers, counts_nothing);
+            if (hears_strangers, counts_nothing) == whole || self.rewrite().commit().is_err() {
+                continue;
+            }
+            let error = &error as &dyn std::error::Error;
+            if hears_strangers && !whole.0 {
+                tracing::warn!(
+                    error,
+                    "interfaces that others put on hyperd's bridges are heard: the kernel has no CONFIG_NFT_BRIDGE_META"
+                );
+            }
+            if counts_nothing && !whole.1 {
+                tracing::warn!(
+                    error,
+                    "a guest may fill the host's table of connections: the kernel has no nft_connlimit or nft_hash"
+                );
+            }
+            return Ok(());
+        }
+        (self.hears_strangers, self.counts_nothing) = whole;
+        Err(error)
     }
 
     fn change(&mut self, before: &Before) -> Result<(), NftError> {
@@ -337,6 +403,11 @@ impl Firewall {
     /// Only at the start, before the first [`Self::write`].
     pub fn set_services(&mut self, services: impl IntoIterator<Item = PortKey>) {
         self.services = services.into_iter().collect();
+    }
+
+    /// How many connections each guest may have begun, of each family; a share of what the kernel has room for without it. Only at the start, before the first [`Self::write`].
+    pub fn set_max_connections(&mut self, max: u32) {
+        self.max_connections = Some(max);
     }
 
     /// Lets a guest's interfaces speak, and opens its ports. `paths`: all that there are then.

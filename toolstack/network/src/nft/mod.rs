@@ -9,7 +9,7 @@ mod set;
 
 pub use attributes::Attributes;
 pub use rule::*;
-pub use set::{Element, Meter, Set, Type};
+pub use set::{Counter, Element, Meter, Set, Type};
 
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with, sockopt,
@@ -208,6 +208,13 @@ impl Batch {
             &attributes,
             &format!("set {}", meter.name),
         );
+    }
+
+    pub fn counter(&mut self, table: Table, counter: &Counter) {
+        self.sets += 1;
+        let attributes = counter.attributes(table.name, self.sets);
+        let what = format!("set {}", counter.name);
+        self.put(table, NEW_SET, CREATE, &attributes, &what);
     }
 
     pub fn add(&mut self, table: Table, set: &str, elements: &[Element]) {

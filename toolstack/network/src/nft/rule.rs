@@ -1,7 +1,7 @@
 //! Rules as lists of expressions, linux/netfilter/nf_tables.h.
 
 use super::attributes::Attributes;
-use super::{LIST_ELEM, Meter, data_value};
+use super::{Counter, LIST_ELEM, Meter, Type, data_value};
 use std::net::IpAddr;
 
 const EXPR_NAME: u16 = 1;
@@ -38,6 +38,8 @@ pub enum Meta {
     OutputName = 7,
     Family = 15,
     Protocol = 16,
+    /// The bridge of the port that a frame came by. Needs a kernel with `CONFIG_NFT_BRIDGE_META`.
+    InputBridge = 17,
 }
 
 /// Addresses of a connection: of who called, whom they called, who answers and to whom, before and after translation.
@@ -112,7 +114,7 @@ impl Rule {
     pub fn meta(mut self, key: Meta) -> Self {
         let bytes = match key {
             // IFNAMSIZ
-            Meta::InputName | Meta::OutputName => 16,
+            Meta::InputName | Meta::OutputName | Meta::InputBridge => 16,
             Meta::Family | Meta::Protocol => 1,
         };
         let register = self.next_register(bytes);
@@ -338,6 +340,58 @@ impl Rule {
         let data = Attributes::new()
             .text(1, meter.name)
             .number(3, UPDATE)
+            .number(4, FIRST_REGISTER)
+            .nested(7, &limit);
+        self.expression("dynset", &data)
+    }
+
+    /// Not tracked so far: once for each connection.
+    pub fn unknown(mut self) -> Self {
+        const STATUS: u32 = 2;
+        const CONFIRMED: u32 = 1 << 3;
+        // NF_CT_STATE_BIT of IP_CT_NEW
+        self = self.connection(0, 1 << 3);
+        let register = self.next_register(4);
+        self.expression("ct", &Attributes::new().number(1, register).number(2, STATUS))
+            .masked(&CONFIRMED.to_ne_bytes())
+            .is(&[0; 4])
+    }
+
+    /// As the packet's connection has it, which of protocols without ports is zero: some packets have not the bytes.
+    fn callers_port(mut self, called: bool) -> Self {
+        // NFT_CT_PROTO_SRC, NFT_CT_PROTO_DST
+        let key = if called { 12 } else { 11 };
+        let register = self.next_register(2);
+        let data = Attributes::new().number(1, register).number(2, key).raw(3, &[0]);
+        self.expression("ct", &data)
+    }
+
+    /// Whoever sends has more connections than it may have.
+    pub fn beyond(mut self, counter: &Counter) -> Self {
+        const ADD: u32 = 0;
+        const OVER: u32 = 1;
+        let (source, destination) = match counter.address {
+            Type::Ip4 => (IP4_SOURCE, IP4_DESTINATION),
+            _ => (IP6_SOURCE, IP6_DESTINATION),
+        };
+        self = self.load(source);
+        let part = self.next_register(4);
+        let hashed = FIRST_REGISTER + self.words;
+        self = self.load(destination).callers_port(false).callers_port(true);
+        let part = Attributes::new()
+            .number(1, hashed)
+            .number(2, part)
+            .number(3, destination.length + 2 * 4)
+            .number(4, counter.parts);
+        self = self.expression("hash", &part);
+        self.words = 0;
+        let limit = Attributes::new().number(1, counter.limit).number(2, OVER);
+        let limit = Attributes::new()
+            .text(EXPR_NAME, "connlimit")
+            .nested(EXPR_DATA, &limit);
+        let data = Attributes::new()
+            .text(1, counter.name)
+            .number(3, ADD)
             .number(4, FIRST_REGISTER)
             .nested(7, &limit);
         self.expression("dynset", &data)

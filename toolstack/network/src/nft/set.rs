@@ -18,6 +18,8 @@ pub enum Type {
     Ip6,
     Protocol,
     Port,
+    /// A number of four bytes.
+    Number,
 }
 
 impl Type {
@@ -30,6 +32,8 @@ impl Type {
             Self::Ip6 => 8,
             Self::Protocol => 12,
             Self::Port => 13,
+            // A mark: `nft` knows no length of integers.
+            Self::Number => 19,
         }
     }
 
@@ -37,7 +41,7 @@ impl Type {
         match self {
             Self::Name | Self::Ip6 => 16,
             Self::Mac => 6,
-            Self::Ip4 => 4,
+            Self::Ip4 | Self::Number => 4,
             Self::Protocol => 1,
             Self::Port => 2,
         }
@@ -99,6 +103,33 @@ impl Set<'_> {
             attributes = attributes.number(6, data_type).number(7, data_bytes);
         }
         attributes
+    }
+}
+
+/// A set that a rule fills with connections, in parts of those of each address, each part with its own limit. The kernel looks
+/// through a whole part for each that is new.
+#[derive(Debug, Clone, Copy)]
+pub struct Counter {
+    pub name: &'static str,
+    pub address: Type,
+    pub parts: u32,
+    /// In each part.
+    pub limit: u32,
+    pub max_elements: u32,
+}
+
+impl Counter {
+    pub(super) fn attributes(&self, table: &str, id: u32) -> Attributes {
+        let (key_type, key_bytes) = joined(&[self.address, Type::Number]);
+        let size = Attributes::new().number(1, self.max_elements);
+        Attributes::new()
+            .text(1, table)
+            .text(2, self.name)
+            .number(3, EVAL)
+            .number(4, key_type)
+            .number(5, key_bytes)
+            .nested(9, &size)
+            .number(10, id)
     }
 }
 
