@@ -81,7 +81,7 @@ impl Fetch {
         let diff_id = announced.diff_id.clone();
         let ingest = tokio::task::spawn_blocking(move || {
             let reader = SyncIoBridge::new(StreamReader::new(counted));
-            layer::ingest(reader, compression, Some(&announced), &staged).map(|_| staged)
+            layer::ingest(reader, compression, &announced, &staged).map(|_| staged)
         });
         let (tell, done) = watch::channel(false);
         let store = Arc::clone(store);
