@@ -4,9 +4,10 @@ use crate::entries::{self, Failure};
 use crate::manifest::{DOCKER_GZIP, DOCKER_TAR, FOREIGN_GZIP, FOREIGN_TAR, OCI_GZIP, OCI_TAR, OCI_ZSTD};
 use crate::tree::TreeError;
 use crate::{Error, Staged};
+use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, BufRead, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 /// A layer that would be larger than this unpacked is refused.
@@ -206,6 +207,11 @@ fn corrupt(layer: &str, why: String) -> Error {
     }
 }
 
+/// Unpacks gzip. Much is read at a time, since each end of what was read costs inflate a copy of its window.
+pub(crate) fn gunzip<R: Read>(from: R) -> MultiGzDecoder<BufReader<R>> {
+    MultiGzDecoder::new(BufReader::with_capacity(CHUNK_BYTES, from))
+}
+
 /// Reads a compressed layer and stages it decompressed. Both digests must be what was announced, and its tar one that
 /// can be read.
 pub fn ingest(
@@ -220,7 +226,7 @@ pub fn ingest(
     let expansion = announced.bytes.saturating_mul(MAX_EXPANSION).max(1 << 20);
     let decompressed: Box<dyn Read + '_> = match compression {
         Compression::None => Box::new(&mut source),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(&mut source)),
+        Compression::Gzip => Box::new(gunzip(&mut source)),
         Compression::Zstd => Box::new(zstd::Decoder::new(&mut source).map_err(failed)?),
     };
     let written = stage(decompressed, MAX_LAYER_BYTES.min(expansion), name, true, to)?;
@@ -309,7 +315,7 @@ fn write_entries(tar: &mut impl BufRead, to: &Path) -> Result<EntriesWriter, Fai
 pub fn read_entries(tar: &Path, to: &Path) -> Result<(), Error> {
     let file = File::open(tar).map_err(Error::read(tar))?;
     let bytes = file.metadata().map_err(Error::read(tar))?.len();
-    let mut reader = io::BufReader::with_capacity(CHUNK_BYTES, file);
+    let mut reader = BufReader::with_capacity(CHUNK_BYTES, file);
     let writer = write_entries(&mut reader, to).map_err(|failure| match failure {
         Failure::Tar(error) => corrupt(&tar.display().to_string(), error.to_string()),
         Failure::Write(error) => Error::write(to)(error),
