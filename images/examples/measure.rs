@@ -1,7 +1,7 @@
 //! One step of an image's way into the store, for `scripts/bench images` to measure from outside.
 #![forbid(unsafe_code)]
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use images::Store;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -94,7 +94,15 @@ fn main() -> Result<()> {
         "ingest" => {
             let store = Store::open(folder)?;
             for layer in &manifest.layers {
-                store.add_layer(File::open(layout.blob(layer))?)?;
+                // Both digests, as a pull has them.
+                let mut source = Hashed(File::open(layout.blob(layer))?, Sha256::new());
+                store.add_layer(&mut source)?;
+                let digest = data_encoding::HEXLOWER.encode(&source.1.finalize());
+                ensure!(
+                    layer.digest == format!("sha256:{digest}"),
+                    "{} is damaged",
+                    layer.digest
+                );
             }
         }
         "index" => {

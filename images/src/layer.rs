@@ -4,9 +4,10 @@ use crate::entries::{self, Failure};
 use crate::manifest::{DOCKER_GZIP, DOCKER_TAR, FOREIGN_GZIP, FOREIGN_TAR, OCI_GZIP, OCI_TAR, OCI_ZSTD};
 use crate::tree::TreeError;
 use crate::{Error, Staged};
+use flate2::bufread::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, BufRead, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
 /// A layer that would be larger than this unpacked is refused.
@@ -206,39 +207,39 @@ fn corrupt(layer: &str, why: String) -> Error {
     }
 }
 
+/// Unpacks gzip. Much is read at a time, since each end of what was read costs inflate a copy of its window.
+pub(crate) fn gunzip<R: Read>(from: R) -> MultiGzDecoder<BufReader<R>> {
+    MultiGzDecoder::new(BufReader::with_capacity(CHUNK_BYTES, from))
+}
+
 /// Reads a compressed layer and stages it decompressed. Both digests must be what was announced, and its tar one that
 /// can be read.
 pub fn ingest(
     compressed: impl Read,
     compression: Compression,
-    announced: Option<&Announced>,
+    announced: &Announced,
     to: &Staged,
 ) -> Result<Ingested, Error> {
     let mut source = Hashed::new(compressed);
-    let name = announced.map_or("of the stream", |announced| &announced.digest);
+    let name = &announced.digest;
     let failed = |error: io::Error| corrupt(name, error.to_string());
-    let expansion = |announced: &Announced| announced.bytes.saturating_mul(MAX_EXPANSION).max(1 << 20);
-    let limit = announced.map_or(MAX_LAYER_BYTES, |announced| {
-        MAX_LAYER_BYTES.min(expansion(announced))
-    });
+    let expansion = announced.bytes.saturating_mul(MAX_EXPANSION).max(1 << 20);
     let decompressed: Box<dyn Read + '_> = match compression {
         Compression::None => Box::new(&mut source),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(&mut source)),
+        Compression::Gzip => Box::new(gunzip(&mut source)),
         Compression::Zstd => Box::new(zstd::Decoder::new(&mut source).map_err(failed)?),
     };
-    let staged = stage(decompressed, limit, name, announced.is_some(), to)?;
+    let written = stage(decompressed, MAX_LAYER_BYTES.min(expansion), name, true, to)?;
     // What stands behind the compressed stream belongs to the digest too.
     io::copy(&mut source, &mut io::sink()).map_err(failed)?;
-    if let Some(announced) = announced {
-        check(announced, source, &staged.diff_id)?;
-    }
-    let writer = staged.entries.map_err(|error| corrupt(name, error.to_string()))?;
-    finish(writer, staged.bytes, &to.entries)?;
-    staged.file.sync_data().map_err(Error::write(&*to.tar))?;
-    Ok(Ingested {
-        diff_id: staged.diff_id,
-        bytes: staged.bytes,
-    })
+    check(announced, source, &written.diff_id)?;
+    written.finish(name, to)
+}
+
+/// Stages the tar of a layer of which nothing is known.
+pub fn ingest_tar(tar: impl Read, to: &Staged) -> Result<Ingested, Error> {
+    let name = "of the stream";
+    stage(tar, MAX_LAYER_BYTES, name, false, to)?.finish(name, to)
 }
 
 /// A layer that was written and read to its end.
@@ -248,6 +249,18 @@ struct Written {
     bytes: u64,
     /// Or why it is no tar that can be read: whether it is the one that was announced says whose fault that is.
     entries: Result<EntriesWriter, TreeError>,
+}
+
+impl Written {
+    fn finish(self, name: &str, to: &Staged) -> Result<Ingested, Error> {
+        let writer = self.entries.map_err(|error| corrupt(name, error.to_string()))?;
+        finish(writer, self.bytes, &to.entries)?;
+        self.file.sync_data().map_err(Error::write(&*to.tar))?;
+        Ok(Ingested {
+            diff_id: self.diff_id,
+            bytes: self.bytes,
+        })
+    }
 }
 
 fn stage(
@@ -302,7 +315,7 @@ fn write_entries(tar: &mut impl BufRead, to: &Path) -> Result<EntriesWriter, Fai
 pub fn read_entries(tar: &Path, to: &Path) -> Result<(), Error> {
     let file = File::open(tar).map_err(Error::read(tar))?;
     let bytes = file.metadata().map_err(Error::read(tar))?.len();
-    let mut reader = io::BufReader::with_capacity(CHUNK_BYTES, file);
+    let mut reader = BufReader::with_capacity(CHUNK_BYTES, file);
     let writer = write_entries(&mut reader, to).map_err(|failure| match failure {
         Failure::Tar(error) => corrupt(&tar.display().to_string(), error.to_string()),
         Failure::Write(error) => Error::write(to)(error),
@@ -372,7 +385,7 @@ mod tests {
             bytes,
             diff_id: diff.to_owned(),
         };
-        ingest(packed, compression, Some(&announced), &to).map(|_| std::fs::read(&to.tar).unwrap())
+        ingest(packed, compression, &announced, &to).map(|_| std::fs::read(&to.tar).unwrap())
     }
 
     #[test]

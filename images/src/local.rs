@@ -1,6 +1,6 @@
 //! Images that come from no registry: layers from a stream of tar, and images made of layers of the store.
 
-use crate::layer::{self, Compression, digest_of};
+use crate::layer::{self, digest_of};
 use crate::load::expand;
 use crate::store::{Named, Pin, parse_configuration};
 use crate::{Error, Image, Name, Store};
@@ -24,7 +24,7 @@ impl Store {
     /// nobody has said which digest it has.
     pub fn add_layer(self: &Arc<Self>, from: impl Read) -> Result<AddedLayer, Error> {
         let staged = self.stage()?;
-        let added = layer::ingest(expand(from)?, Compression::None, None, &staged)?;
+        let added = layer::ingest_tar(expand(from)?, &staged)?;
         let pin = self.pin(&[], std::slice::from_ref(&added.diff_id))?;
         self.put_layer(&added.diff_id, staged)?;
         Ok(AddedLayer {

@@ -1,20 +1,22 @@
 //! Pulling images from registries.
 
+mod fetch;
+
+pub(crate) use fetch::Fetches;
+
 use crate::forms::Form;
-use crate::layer::{self, Announced, Compression, MAX_LAYER_BYTES, digest_hex, digest_of};
+use crate::layer::{Announced, Compression, MAX_LAYER_BYTES, digest_hex, digest_of};
 use crate::manifest;
-use crate::registry::{BlobReader, MAX_DOCUMENT_BYTES, Session};
+use crate::registry::{MAX_DOCUMENT_BYTES, Session};
 use crate::store::{Named, parse_configuration};
 use crate::{Credentials, Error, Image, Name, Registries, Store};
-use bytes::Bytes;
+use fetch::{Fetch, Task};
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use oci_spec::image::{Descriptor, ImageManifest};
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio_util::io::{StreamReader, SyncIoBridge};
-use tokio_util::sync::CancellationToken;
 
 pub(crate) const MAX_LAYERS: usize = 1024;
 pub(crate) const PARALLEL_LAYERS: usize = 3;
@@ -292,81 +294,53 @@ impl Pull<'_> {
         let layer = descriptor.digest().to_string();
         digest_hex(&layer)?;
         let to = self.store.layer(diff_id)?;
-        if to.exists() {
-            (self.progress)(Progress::LayerExists { layer });
-            return Ok(None);
-        }
         let total = descriptor.size();
-        if total > MAX_LAYER_BYTES {
+        let key = (
+            self.session.endpoint.host.clone(),
+            layer.clone(),
+            diff_id.to_owned(),
+        );
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            let begin = || self.fetch(descriptor, diff_id);
+            let Some((fetch, own)) = self.store.fetches.join(&key, || to.exists(), begin)? else {
+                (self.progress)(Progress::LayerExists { layer });
+                return Ok(None);
+            };
+            let mut ended = pin!(fetch.ended());
+            let is_done = loop {
+                tokio::select! {
+                    is_done = &mut ended => break is_done,
+                    _ = tick.tick() => {
+                        let current = fetch.received();
+                        (self.progress)(Progress::LayerBytes { layer: layer.clone(), current, total });
+                    }
+                }
+            };
+            match own {
+                _ if is_done => break,
+                Some(task) => task.await.unwrap_or(Err(Error::Interrupted))?,
+                // Another pull's failed, perhaps of what is its alone: its password, its repository, its manifest.
+                None => {}
+            }
+        }
+        (self.progress)(Progress::LayerDone { layer });
+        Ok(Some(self.form(descriptor, diff_id)))
+    }
+
+    fn fetch(&self, descriptor: &Descriptor, diff_id: &str) -> Result<(Fetch, Task), Error> {
+        let announced = Announced {
+            digest: descriptor.digest().to_string(),
+            bytes: descriptor.size(),
+            diff_id: diff_id.to_owned(),
+        };
+        if announced.bytes > MAX_LAYER_BYTES {
             return Err(Error::Limit {
-                what: format!("layer {layer}"),
+                what: format!("layer {}", announced.digest),
                 limit: format!("{MAX_LAYER_BYTES} bytes"),
             });
         }
         let compression = Compression::of(descriptor.media_type().as_ref())?;
-        let staged = self.store.stage()?;
-        let received = Arc::new(AtomicU64::new(0));
-        let blob = BlobReader::new(&self.session, &layer, total);
-        let failure = Arc::new(Mutex::new(None));
-        // With this pull ends the reading of it, which is on a thread of its own.
-        let cancelled = CancellationToken::new();
-        let _cancel = cancelled.clone().drop_guard();
-        let counted = counted(blob, Arc::clone(&received), Arc::clone(&failure), cancelled);
-        let announced = Announced {
-            digest: layer.clone(),
-            bytes: total,
-            diff_id: diff_id.to_owned(),
-        };
-        let mut ingest = tokio::task::spawn_blocking(move || {
-            let reader = SyncIoBridge::new(StreamReader::new(counted));
-            layer::ingest(reader, compression, Some(&announced), &staged).map(|_| staged)
-        });
-        let mut tick = tokio::time::interval(Duration::from_millis(100));
-        let staged = loop {
-            tokio::select! {
-                done = &mut ingest => {
-                    let done = done.unwrap_or(Err(Error::Interrupted));
-                    // Why there were no more bytes tells more than that there were none.
-                    let failure = failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    break failure.map_or(done, Err)?;
-                }
-                _ = tick.tick() => {
-                    let current = received.load(Ordering::Relaxed);
-                    (self.progress)(Progress::LayerBytes { layer: layer.clone(), current, total });
-                }
-            }
-        };
-        self.store.put_layer(diff_id, staged)?;
-        (self.progress)(Progress::LayerDone { layer });
-        Ok(Some(self.form(descriptor, diff_id)))
+        Fetch::begin(&self.store, &self.session, announced, compression)
     }
-}
-
-/// The bytes of a blob as they come, until nobody wants them any more. What ends them before their time is left in
-/// `failure`.
-fn counted(
-    blob: BlobReader,
-    received: Arc<AtomicU64>,
-    failure: Arc<Mutex<Option<Error>>>,
-    cancelled: CancellationToken,
-) -> stream::BoxStream<'static, io::Result<Bytes>> {
-    let state = (blob, received, failure, cancelled);
-    stream::try_unfold(state, |(mut blob, received, failure, cancelled)| async move {
-        let chunk = match cancelled.run_until_cancelled(blob.chunk()).await {
-            Some(chunk) => chunk,
-            None => Err(Error::Interrupted),
-        };
-        match chunk {
-            Ok(Some(bytes)) => {
-                received.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                Ok(Some((bytes, (blob, received, failure, cancelled))))
-            }
-            Ok(None) => Ok(None),
-            Err(error) => {
-                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                Err(io::Error::other("the registry gives no more"))
-            }
-        }
-    })
-    .boxed()
 }

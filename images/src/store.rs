@@ -18,6 +18,7 @@ pub use remove::{Removed, User};
 
 use crate::forms::Forms;
 use crate::layer::{digest_hex, digest_of};
+use crate::pull::Fetches;
 use crate::{Error, ImageConfig, Name};
 use oci_spec::image::ImageConfiguration;
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,7 @@ pub struct Store {
     /// locks this first.
     pinned: Mutex<BTreeMap<PathBuf, usize>>,
     forms: Mutex<Forms>,
+    pub(crate) fetches: Fetches,
 }
 
 /// A layer of the store and its files.
@@ -168,6 +170,7 @@ impl Store {
             making: tokio::sync::Mutex::new(()),
             pinned: Mutex::new(BTreeMap::new()),
             forms: Mutex::new(Forms::read(&root.join("forms.json"))),
+            fetches: Fetches::default(),
         }))
     }
 

@@ -119,6 +119,115 @@ async fn a_pull_that_nobody_waits_for_ends() {
     assert!(gone.is_ok(), "it is still being read");
 }
 
+type Pulling = tokio::task::JoinHandle<Result<Vec<Progress>, Error>>;
+
+/// A pull that has got some of a layer.
+async fn pulling(fake: &Fake, store: &Arc<Store>, name: &str) -> Pulling {
+    let (store, name) = (Arc::clone(store), fake.name(name));
+    let (begun, begins) = tokio::sync::oneshot::channel();
+    let pulling = tokio::spawn(async move {
+        let (begun, reported) = (Mutex::new(Some(begun)), Mutex::new(Vec::new()));
+        let report = |progress| {
+            if matches!(progress, Progress::LayerBytes { current: 1.., .. })
+                && let Some(begun) = begun.lock().unwrap().take()
+            {
+                begun.send(()).unwrap();
+            }
+            reported.lock().unwrap().push(progress);
+        };
+        let credentials = Credentials::Anonymous;
+        store.pull(&name, &registries(), credentials, &report).await?;
+        Ok(reported.into_inner().unwrap())
+    });
+    begins.await.unwrap();
+    pulling
+}
+
+fn goes_on(fake: &Fake) {
+    fake.lie(&[]);
+    fake.state().stalled.2.notify_one();
+}
+
+#[tokio::test]
+async fn pulls_fetch_a_layer_together() {
+    let fake = Fake::start().await;
+    for name in ["a", "b"] {
+        fake.put_image(name, "1", &[tar("file", 100_000)]);
+    }
+    fake.lie(&[Lie::Stalls]);
+    let (folder, store) = store();
+    let first = pulling(&fake, &store, "a:1").await;
+    let second = pulling(&fake, &store, "b:1").await;
+    goes_on(&fake);
+    for pulled in [first, second] {
+        let reported = pulled.await.unwrap().unwrap();
+        let is_done = |progress: &Progress| matches!(progress, Progress::LayerDone { .. });
+        assert!(reported.iter().any(is_done), "{reported:?}");
+    }
+    let image = store.find(&fake.name("b:1").to_string()).unwrap();
+    let form = &store.forms(&image.configuration.rootfs().diff_ids()[0])[0];
+    let gets = |name: &str| fake.count(&format!("GET /v2/{name}/blobs/{}", form.digest));
+    assert_eq!((gets("a"), gets("b")), (1, 0));
+    assert_eq!(form.repositories.len(), 2, "{form:?}");
+    assert_eq!(std::fs::read_dir(folder.path().join("tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_pull_goes_on_when_the_one_that_it_joined_ends() {
+    for is_cancelled in [true, false] {
+        let fake = Fake::start().await;
+        for name in ["a", "b"] {
+            fake.put_image(name, "1", &[tar("file", 100_000)]);
+        }
+        let blobs = fake.state().blobs.clone();
+        let (_, digest) = blobs.iter().max_by_key(|(_, bytes)| bytes.len()).unwrap().0;
+        if !is_cancelled {
+            let mut state = fake.state();
+            let blob = state.blobs.get_mut(&("a".to_owned(), digest.clone())).unwrap();
+            let (last, rest) = blob.split_last().unwrap();
+            *blob = [rest, &[!last]].concat().into();
+        }
+        fake.lie(&[Lie::Stalls]);
+        let (_folder, store) = store();
+        let first = pulling(&fake, &store, "a:1").await;
+        let second = pulling(&fake, &store, "b:1").await;
+        if is_cancelled {
+            first.abort();
+            assert!(first.await.unwrap_err().is_cancelled());
+            goes_on(&fake);
+        } else {
+            goes_on(&fake);
+            let failed = first.await.unwrap();
+            assert!(matches!(failed, Err(Error::Digest { .. })), "{failed:?}");
+        }
+        second.await.unwrap().unwrap();
+        let gets = |name: &str| fake.count(&format!("GET /v2/{name}/blobs/{digest}"));
+        assert_eq!((gets("a"), gets("b")), (1, usize::from(!is_cancelled)));
+        assert!(store.find(&fake.name("b:1").to_string()).is_ok());
+        assert!(store.find(&fake.name("a:1").to_string()).is_err());
+    }
+}
+
+#[tokio::test]
+async fn pulls_of_the_same_layers_in_any_order_end() {
+    let fake = Fake::start().await;
+    let mut tars: Vec<_> = (0..8).map(|number| tar(&number.to_string(), 50_000)).collect();
+    // One twice in an image, too.
+    tars.push(tars[0].clone());
+    fake.put_image("a", "1", &tars);
+    tars.reverse();
+    fake.put_image("a", "2", &tars);
+    let (_folder, store) = store();
+    let names = [fake.name("a:1"), fake.name("a:2")];
+    let (first, second) = tokio::join!(pull(&store, &names[0]), pull(&store, &names[1]));
+    let diff_ids = first.unwrap().configuration.rootfs().diff_ids().clone();
+    second.unwrap();
+    for diff_id in &diff_ids {
+        let layer = format!("GET /v2/a/blobs/{}", store.forms(diff_id)[0].digest);
+        assert_eq!(fake.count(&layer), 1);
+    }
+}
+
 #[tokio::test]
 async fn a_busy_registry_is_asked_again_and_one_that_refuses_is_not() {
     let fake = Fake::start().await;

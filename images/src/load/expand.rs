@@ -1,7 +1,7 @@
 //! Decompression of what nobody has announced a size of: limited by what has been read for it.
 
 use crate::Error;
-use crate::layer::{Compression, MAX_EXPANSION};
+use crate::layer::{Compression, MAX_EXPANSION, gunzip};
 use std::cell::Cell;
 use std::io::{self, Cursor, Read};
 use std::rc::Rc;
@@ -61,7 +61,7 @@ pub fn expand<'a>(mut from: impl Read + 'a) -> Result<Box<dyn Read + 'a>, Error>
     };
     let inner: Box<dyn Read + 'a> = match compression {
         Compression::None => return Ok(Box::new(counted)),
-        Compression::Gzip => Box::new(flate2::read::MultiGzDecoder::new(counted)),
+        Compression::Gzip => Box::new(gunzip(counted)),
         Compression::Zstd => Box::new(zstd::Decoder::new(counted).map_err(Error::ArchiveRead)?),
     };
     Ok(Box::new(Limited {

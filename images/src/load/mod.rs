@@ -97,12 +97,9 @@ impl Store {
         report: &Report,
     ) -> Result<Staged, Error> {
         let staged = self.stage()?;
-        let (slice, announced) = match source {
-            Source::Blob { slice, announced, .. } => (*slice, Some(announced)),
-            Source::Tar(slice) => (*slice, None),
-        };
+        let (Source::Blob { slice, .. } | Source::Tar(slice)) = source;
         let reader = Reported {
-            inner: members.open(slice)?,
+            inner: members.open(*slice)?,
             diff_id,
             current: 0,
             told: 0,
@@ -110,11 +107,12 @@ impl Store {
             report,
         };
         let ingested = match source {
-            Source::Blob { compression, .. } => layer::ingest(reader, *compression, announced, &staged)?,
-            Source::Tar(_) => {
-                let plain = expand(reader)?;
-                layer::ingest(plain, layer::Compression::None, None, &staged)?
-            }
+            Source::Blob {
+                compression,
+                announced,
+                ..
+            } => layer::ingest(reader, *compression, announced, &staged)?,
+            Source::Tar(_) => layer::ingest_tar(expand(reader)?, &staged)?,
         };
         if ingested.diff_id != diff_id {
             return Err(Error::Digest {

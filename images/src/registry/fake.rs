@@ -23,7 +23,7 @@ pub enum Lie {
     /// Gives another part than the one that was asked for.
     WrongRange,
     Endless,
-    /// Gives half of a blob of more than 1000 bytes and waits, see [`Contents::stalled`].
+    /// Gives half of a blob of more than 1000 bytes, and the rest when told to, see [`Contents::stalled`].
     Stalls,
     EndlessManifest,
     /// Sends to another registry for blobs.
@@ -53,8 +53,8 @@ pub struct Contents {
     pub busy: usize,
     /// Method and path of each request, `!` behind those with a password or a token.
     pub log: Vec<String>,
-    /// Half of a blob is given, and its reader is gone.
-    pub stalled: Arc<(Notify, Notify)>,
+    /// Half of a blob is given, its reader is gone, the rest may go.
+    pub stalled: Arc<(Notify, Notify, Notify)>,
     scopes: Vec<String>,
     elsewhere: String,
     next_upload: usize,
@@ -109,7 +109,7 @@ fn broken(bytes: Bytes, length: usize) -> Response<Body> {
 }
 
 /// Says that it is dropped.
-struct Stalled(Arc<(Notify, Notify)>);
+struct Stalled(Arc<(Notify, Notify, Notify)>);
 
 impl Drop for Stalled {
     fn drop(&mut self) {
@@ -117,14 +117,26 @@ impl Drop for Stalled {
     }
 }
 
-/// A body that is waited for, and never ends.
-fn stalled(bytes: Bytes, length: usize, told: &Arc<(Notify, Notify)>) -> Response<Body> {
-    let parts = stream::unfold((Some(bytes), Stalled(Arc::clone(told))), |(bytes, told)| async {
-        if let Some(bytes) = bytes {
-            return Some((Ok::<_, io::Error>(bytes), (None, told)));
+/// A body that is waited for in its middle.
+fn stalled(bytes: Bytes, told: &Arc<(Notify, Notify, Notify)>) -> Response<Body> {
+    let length = bytes.len();
+    let state = (0, Stalled(Arc::clone(told)));
+    let parts = stream::unfold(state, move |(given, told)| {
+        let rest = bytes.slice(given..);
+        async move {
+            match given {
+                0 => {
+                    let half = rest.slice(..length / 2);
+                    Some((Ok::<_, io::Error>(half), (length / 2, told)))
+                }
+                given if given < length => {
+                    told.0.0.notify_one();
+                    told.0.2.notified().await;
+                    Some((Ok(rest), (length, told)))
+                }
+                _ => None,
+            }
         }
-        told.0.0.notify_one();
-        std::future::pending().await
     });
     let body = Body::from_stream(parts);
     with(respond(200, body), &[("content-length", length.to_string())])
@@ -465,7 +477,7 @@ fn blob(
         return broken(bytes.slice(..100), length);
     }
     if lies(Lie::Stalls) && length > 1000 {
-        return stalled(bytes.slice(..length / 2), length, &state.stalled);
+        return stalled(bytes, &state.stalled);
     }
     if length > 1000 && state.lies.remove(&Lie::BreaksOff) {
         return broken(bytes.slice(..length / 2), length);
