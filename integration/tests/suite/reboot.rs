@@ -79,8 +79,9 @@ fn of_the_host(dom0: &Dom0<'_>) {
         assert_eq!(dom0.status("once"), "exited 137");
         dom0.exec("web", &["cat", "/bye"]).ok().stdout("bye\n");
 
-        dom0.sh("[ $(xl domid first) = 1 ] && xenstore-read /local/domain/1/name && xenstore-ls /local/domain/1/device/console")
-            .ok();
+        dom0.sh("[ $(xl domid first) = 1 ] && xenstore-read /local/domain/1/name /local/domain/1/memory/target")
+            .ok()
+            .out_has("first\n");
         dom0.sh("xl destroy first").ok();
 
         assert_eq!(dom0.status("asked"), "exited 137");

@@ -153,8 +153,14 @@ pub async fn build(cx: &Context, shared: &Shared, plan: &Plan) -> Result<(Arc<dy
         },
     )?;
     fault::point("start.begun");
-    let built = cx.hypervisor.build(plan).await;
-    let guest = built.inspect_err(|_| forget(cx, shared, operation))?;
+    let guest = match cx.hypervisor.build(plan).await {
+        Ok(guest) => guest,
+        Err(error) => {
+            leftovers::not_built(cx, &shared.id, plan.uuid).await;
+            forget(cx, shared, operation);
+            return Err(error);
+        }
+    };
     let domid = guest.domid();
     shared.note(cx, |record| record.state.domid = Some(domid));
     fault::point("start.built");

@@ -98,6 +98,18 @@ pub async fn sweep(cx: &Context, container: &str, domid: u32, uuid: Uuid) {
     left(cx, container, domid, uuid, errors);
 }
 
+/// A guest that could not be built was undone, unless that failed, too.
+pub async fn not_built(cx: &Context, container: &str, uuid: Uuid) {
+    match cx.hypervisor.guests().await {
+        Ok(guests) => {
+            if let Some((domid, _)) = guests.into_iter().find(|(_, other)| *other == uuid) {
+                sweep(cx, container, domid, uuid).await;
+            }
+        }
+        Err(error) => tracing::error!(container, %error, "whether a guest is left that was not built"),
+    }
+}
+
 fn left(cx: &Context, container: &str, domid: u32, uuid: Uuid, errors: Vec<Error>) {
     if errors.is_empty() {
         return;
