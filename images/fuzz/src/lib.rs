@@ -1,5 +1,5 @@
 //! The sources of images as they are, since what is fuzzed is not public, and the bodies of the targets.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 #[path = "../../src/archive.rs"]
 mod archive;
@@ -29,7 +29,7 @@ mod local;
 mod manifest;
 #[path = "../../src/name.rs"]
 mod name;
-#[path = "../../src/pull.rs"]
+#[path = "../../src/pull/mod.rs"]
 mod pull;
 #[path = "../../src/push/mod.rs"]
 mod push;
@@ -39,7 +39,7 @@ mod registry;
 mod rootfs;
 #[path = "../../src/save.rs"]
 mod save;
-#[path = "../../src/store.rs"]
+#[path = "../../src/store/mod.rs"]
 mod store;
 #[path = "../../src/tree.rs"]
 mod tree;

@@ -459,5 +459,4 @@ pub fn parse_configuration(bytes: &[u8], name: &str) -> Result<ImageConfiguratio
 }
 
 #[cfg(test)]
-#[path = "store_tests.rs"]
 mod tests;
