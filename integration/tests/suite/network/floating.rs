@@ -29,16 +29,19 @@ pub fn floating(dom0: &Dom0<'_>) {
     });
 }
 
+/// `web` is called at its address, and calls from it.
+fn both_ways(dom0: &Dom0<'_>, outside: &Outside<'_, '_>) {
+    outside
+        .sh(&fetch(&format!("{FIRST} 80")))
+        .ok()
+        .stdout("from-web\n");
+    dom0.exec("web", &["nc", "-w", "20", OUTSIDE, "9000"])
+        .ok()
+        .stdout(&format!("{FIRST}\n"));
+}
+
 fn lives(dom0: &Dom0<'_>, outside: &Outside<'_, '_>) {
-    let reached = || {
-        outside
-            .sh(&fetch(&format!("{FIRST} 80")))
-            .ok()
-            .stdout("from-web\n");
-        dom0.exec("web", &["nc", "-w", "20", OUTSIDE, "9000"])
-            .ok()
-            .stdout(&format!("{FIRST}\n"));
-    };
+    let reached = || both_ways(dom0, outside);
     // The outside knows another station by that address until it is told.
     outside
         .sh(&format!(
@@ -95,13 +98,7 @@ fn uplink_changes(dom0: &Dom0<'_>, outside: &Outside<'_, '_>) {
              exit 1"
         ))
         .ok();
-        outside
-            .sh(&fetch(&format!("{FIRST} 80")))
-            .ok()
-            .stdout("from-web\n");
-        dom0.exec("web", &["nc", "-w", "20", OUTSIDE, "9000"])
-            .ok()
-            .stdout(&format!("{FIRST}\n"));
+        both_ways(dom0, outside);
     }
 }
 
