@@ -290,6 +290,9 @@ impl Firewall {
         let Err(error) = self.rewrite().commit() else {
             return Ok(());
         };
+        if !error.is_unknown() {
+            return Err(error);
+        }
         // Some kernels have not all of it.
         let whole = (self.hears_strangers, self.counts_nothing);
         for (hears_strangers, counts_nothing) in [(true, whole.1), (whole.0, true), (true, true)] {

@@ -11,6 +11,7 @@ pub use attributes::Attributes;
 pub use rule::*;
 pub use set::{Counter, Element, Meter, Set, Type};
 
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink, recv, send, socket_with, sockopt,
 };
@@ -54,6 +55,19 @@ pub enum NftError {
         #[source]
         source: io::Error,
     },
+}
+
+impl NftError {
+    /// The kernel does not know something of it, as one that was built without it.
+    pub fn is_unknown(&self) -> bool {
+        let Self::Refused { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            Errno::from_io_error(source),
+            Some(Errno::NOENT | Errno::OPNOTSUPP | Errno::INVAL)
+        )
+    }
 }
 
 /// A table of ours.
@@ -272,14 +286,14 @@ impl Batch {
         let room = self.bytes.len() * 2 + (64 << 10);
         let _ = sockopt::set_socket_send_buffer_size_force(&socket, room);
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, room);
-        let failed = |error: rustix::io::Errno| NftError::Send(self.bytes.len(), error.into());
+        let failed = |error: Errno| NftError::Send(self.bytes.len(), error.into());
         send(&socket, &self.bytes, SendFlags::empty()).map_err(failed)?;
         // The kernel has done its work when send returns: all answers are there.
         let mut buffer = vec![0; 64 << 10];
         loop {
             let length = match recv(&socket, &mut buffer, RecvFlags::empty()) {
                 Ok((_, length)) => length.min(buffer.len()),
-                Err(rustix::io::Errno::INTR) => continue,
+                Err(Errno::INTR) => continue,
                 Err(error) => return Err(NftError::Silent(error.into())),
             };
             if self.answered(&buffer[..length])? {
