@@ -106,6 +106,21 @@ async fn keep(uplink: Arc<tokio::sync::Mutex<Uplink>>, inner: Arc<Mutex<Inner>>,
 }
 
 impl Networks {
+    fn keep_uplink(&self, uplink: &Uplink) {
+        match uplink.changes() {
+            Ok(changes) => {
+                let (uplink, inner) = (Arc::clone(&self.uplink), Arc::clone(&self.inner));
+                let keeping = tokio::spawn(keep(uplink, inner, changes));
+                *self.keeping.lock().unwrap_or_else(PoisonError::into_inner) =
+                    Some(AbortOnDropHandle::new(keeping));
+            }
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "floating IPs that the uplink loses stay lost"
+            ),
+        }
+    }
+
     /// By address.
     pub fn floating_ips(&self) -> Vec<FloatingIp> {
         self.inner().floating.values().cloned().collect()
@@ -157,17 +172,9 @@ impl Networks {
         if let Err(error) = self.put_floating(records, &dangling) {
             tracing::error!(%error, "floating IPs of containers that are gone");
         }
-        match uplink.changes() {
-            Ok(changes) => {
-                let (uplink, inner) = (Arc::clone(&self.uplink), Arc::clone(&self.inner));
-                let keeping = tokio::spawn(keep(uplink, inner, changes));
-                *self.keeping.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some(AbortOnDropHandle::new(keeping));
-            }
-            Err(error) => tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "floating IPs that the uplink loses stay lost"
-            ),
+        // Where there are none and cannot be any, nobody hears of each interface that a guest gets.
+        if !(self.config.floating_ips.is_empty() && self.inner().floating.is_empty()) {
+            self.keep_uplink(&uplink);
         }
         let leads = self.inner().leads();
         if let Err(error) = uplink.take_over(&leads).await {
