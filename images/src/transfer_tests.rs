@@ -109,13 +109,13 @@ async fn a_pull_that_nobody_waits_for_ends() {
     fake.put_image("a", "1", &[tar("file", 100_000)]);
     fake.lie(&[Lie::Stalls]);
     let (_folder, store) = store();
-    let told = Arc::clone(&fake.state().stalled);
+    let stall = Arc::clone(&fake.state().stalled);
     let name = fake.name("a:1");
     tokio::select! {
         pulled = pull(&store, &name) => panic!("{pulled:?}"),
-        () = told.0.notified() => {}
+        () = stall.half_given.notified() => {}
     }
-    let gone = tokio::time::timeout(Duration::from_secs(10), told.1.notified()).await;
+    let gone = tokio::time::timeout(Duration::from_secs(10), stall.reader_gone.notified()).await;
     assert!(gone.is_ok(), "it is still being read");
 }
 
@@ -145,7 +145,7 @@ async fn pulling(fake: &Fake, store: &Arc<Store>, name: &str) -> Pulling {
 
 fn goes_on(fake: &Fake) {
     fake.lie(&[]);
-    fake.state().stalled.2.notify_one();
+    fake.state().stalled.rest_may_go.notify_one();
 }
 
 #[tokio::test]

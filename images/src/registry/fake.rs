@@ -43,6 +43,14 @@ pub enum Lie {
     NoMounts,
 }
 
+/// How a blob that is given in halves stands.
+#[derive(Default)]
+pub struct Stall {
+    pub half_given: Notify,
+    pub reader_gone: Notify,
+    pub rest_may_go: Notify,
+}
+
 #[derive(Default)]
 pub struct Contents {
     pub blobs: BTreeMap<(String, String), Bytes>,
@@ -53,8 +61,7 @@ pub struct Contents {
     pub busy: usize,
     /// Method and path of each request, `!` behind those with a password or a token.
     pub log: Vec<String>,
-    /// Half of a blob is given, its reader is gone, the rest may go.
-    pub stalled: Arc<(Notify, Notify, Notify)>,
+    pub stalled: Arc<Stall>,
     scopes: Vec<String>,
     elsewhere: String,
     next_upload: usize,
@@ -109,18 +116,18 @@ fn broken(bytes: Bytes, length: usize) -> Response<Body> {
 }
 
 /// Says that it is dropped.
-struct Stalled(Arc<(Notify, Notify, Notify)>);
+struct Stalled(Arc<Stall>);
 
 impl Drop for Stalled {
     fn drop(&mut self) {
-        self.0.1.notify_one();
+        self.0.reader_gone.notify_one();
     }
 }
 
 /// A body that is waited for in its middle.
-fn stalled(bytes: Bytes, told: &Arc<(Notify, Notify, Notify)>) -> Response<Body> {
+fn stalled(bytes: Bytes, stall: &Arc<Stall>) -> Response<Body> {
     let length = bytes.len();
-    let state = (0, Stalled(Arc::clone(told)));
+    let state = (0, Stalled(Arc::clone(stall)));
     let parts = stream::unfold(state, move |(given, told)| {
         let rest = bytes.slice(given..);
         async move {
@@ -130,8 +137,8 @@ fn stalled(bytes: Bytes, told: &Arc<(Notify, Notify, Notify)>) -> Response<Body>
                     Some((Ok::<_, io::Error>(half), (length / 2, told)))
                 }
                 given if given < length => {
-                    told.0.0.notify_one();
-                    told.0.2.notified().await;
+                    told.0.half_given.notify_one();
+                    told.0.rest_may_go.notified().await;
                     Some((Ok(rest), (length, told)))
                 }
                 _ => None,
