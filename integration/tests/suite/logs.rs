@@ -29,6 +29,7 @@ fn rotation(dom0: &Dom0<'_>) {
             script,
         ],
     );
+    dom0.spawn(&["logs", "-f", "rotates"]).expect("line 400\n");
     let mut follower = dom0.spawn(&["logs", "-f", "-n", "5", "rotates"]);
     follower.expect("line 400\n");
     dom0.exec("rotates", &["touch", "/tmp/more"]).ok();
