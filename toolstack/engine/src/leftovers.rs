@@ -1,5 +1,6 @@
 //! Guests whose end failed: something of them may be left. They are recorded, and tried again until nothing is.
 
+use crate::again;
 use crate::context::Context;
 use crate::error::Error;
 use crate::hypervisor::{Guest, Hypervisor};
@@ -7,14 +8,10 @@ use crate::records::Records;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
 const KIND: &str = "leftover";
-/// Nothing tells when whatever was in the way is gone, so it is tried again, after this at first.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leftover {
@@ -23,7 +20,6 @@ pub struct Leftover {
     pub container: String,
 }
 
-#[derive(Default)]
 pub struct Leftovers {
     guests: Mutex<BTreeMap<Uuid, Leftover>>,
     added: Notify,
@@ -146,30 +142,18 @@ pub async fn none_of(cx: &Context, container: &str) -> Result<(), Error> {
 
 /// Tries again until nothing is left, until the daemon ends.
 pub async fn clear(cx: Arc<Context>) {
-    loop {
-        tokio::select! {
-            () = cx.closing.cancelled() => return,
-            () = cx.leftovers.added.notified() => {}
-        }
-        let mut pause = FIRST_PAUSE;
-        loop {
-            let left = cx
-                .leftovers
-                .sweep(&cx.records, cx.hypervisor.as_ref(), |_| true)
-                .await;
-            if left.is_empty() {
-                break;
-            }
-            for (uuid, error) in left {
-                tracing::debug!(%uuid, %error, "something of a guest is still left");
-            }
-            tokio::select! {
-                () = cx.closing.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
+    again::whenever(&cx.closing, &cx.leftovers.added, || is_clear(&cx)).await;
+}
+
+async fn is_clear(cx: &Context) -> bool {
+    let left = cx
+        .leftovers
+        .sweep(&cx.records, cx.hypervisor.as_ref(), |_| true)
+        .await;
+    for (uuid, error) in &left {
+        tracing::debug!(%uuid, %error, "something of a guest is still left");
     }
+    left.is_empty()
 }
 
 #[cfg(test)]

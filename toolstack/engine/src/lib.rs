@@ -15,6 +15,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod again;
 mod boot;
 mod commit;
 mod console;

@@ -1,16 +1,12 @@
 //! Facts that could not be written when they came to be, on a full disk for one: they hold, and are written as soon as
 //! they can be.
 
+use crate::again;
 use crate::context::Context;
 use crate::records::Entry;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
-
-/// Nothing tells of room on a disk, so it is tried again, after this at first.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Containers whose record on disk is behind, and the operations that end with it.
 #[derive(Default)]
@@ -39,20 +35,8 @@ impl Unwritten {
 
 /// Writes what is behind, until the daemon ends.
 pub async fn write(cx: Arc<Context>) {
-    loop {
-        tokio::select! {
-            () = cx.closing.cancelled() => return,
-            () = cx.unwritten.added.notified() => {}
-        }
-        let mut pause = FIRST_PAUSE;
-        while !write_all(&cx) {
-            tokio::select! {
-                () = cx.closing.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
-    }
+    let is_done = || std::future::ready(write_all(&cx));
+    again::whenever(&cx.closing, &cx.unwritten.added, is_done).await;
 }
 
 /// Does so now; `false`: something is left.
