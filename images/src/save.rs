@@ -194,7 +194,7 @@ fn named(descriptor: &Value, names: &BTreeSet<String>) -> Result<Vec<Value>, Err
         let name: Name = name.parse()?;
         let mut descriptor = descriptor.clone();
         descriptor["annotations"] = json!({
-            NAME_ANNOTATION: name.reference().whole(),
+            NAME_ANNOTATION: name.whole(),
             TAG_ANNOTATION: name.tag().unwrap_or_default(),
         });
         Ok(descriptor)

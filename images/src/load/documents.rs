@@ -61,7 +61,7 @@ pub fn check(what: &str, found: usize, most: usize) -> Result<(), Error> {
 fn tagged(text: &str) -> Result<Name, Error> {
     let name: Name = text.parse()?;
     match name.digest() {
-        Some(_) => Err(Error::Name(text.to_owned())),
+        Some(_) => Err(reference::Error::format(text).into()),
         None => Ok(name),
     }
 }

@@ -283,6 +283,6 @@ impl Push<'_> {
 /// The path of a repository, if it is another one of `name`'s registry.
 pub(super) fn neighbour(name: &Name, repository: &str) -> Option<String> {
     let other: Name = repository.parse().ok()?;
-    let path = other.reference().repository();
-    (other.registry() == name.registry() && path != name.reference().repository()).then(|| path.to_owned())
+    let path = other.path();
+    (other.registry() == name.registry() && path != name.path()).then(|| path.to_owned())
 }

@@ -81,7 +81,7 @@ impl Endpoint {
         };
         let origin = format!("{scheme}://{host}/")
             .parse()
-            .map_err(|_| Error::Name(registry.to_owned()))?;
+            .map_err(|_| reference::Error::format(registry))?;
         Ok(Self {
             host: registry.to_owned(),
             origin,

@@ -124,7 +124,7 @@ impl Session {
         credentials: Credentials,
         retry: Retry,
     ) -> Result<Self, Error> {
-        let repository = name.reference().repository();
+        let repository = name.path();
         let repository = match endpoint.prefix.as_str() {
             "" => repository.to_owned(),
             prefix => format!("{prefix}/{repository}"),

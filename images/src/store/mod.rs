@@ -433,7 +433,7 @@ impl Store {
         let id = self.find(image)?.id;
         let shown = name.to_string();
         if name.digest().is_some() {
-            return Err(Error::Name(shown));
+            return Err(reference::Error::format(&shown).into());
         }
         self.change(|references| {
             for image in &mut references.images {

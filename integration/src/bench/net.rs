@@ -6,6 +6,9 @@
 //! | attach | `hyper network connect` to one that runs | `xl network-attach` |
 //!
 //! Throughput is of one TCP connection, latency a byte there and back.
+//!
+//! An attach has three ends: the interface is up on its bridge, which is what `xl network-attach` waits for; the guest has
+//! connected it; the command has returned, ours when the guest has its address.
 
 use crate::figures::{figures, moments, ratios, row};
 use crate::lab::BenchLab;
@@ -60,6 +63,23 @@ for address in ADDRESSES; do
 done
 rm -r /var/tmp/net/tree"#;
 
+/// The moments of one attach: begun, the command has returned, the interface is up on its bridge, the guest has
+/// connected. The last two are the kernel's word by netlink, which waits in a pipe until the command has returned.
+const ATTACH: &str = r#"coproc ip -ts -o monitor link
+sleep .3
+begun=$EPOCHREALTIME; ATTACH; command=$EPOCHREALTIME
+bridge=; guest=
+while [ -z "$guest" ]; do
+    read -t 30 -r at link <&"${COPROC[0]}"
+    [[ $link == *vif*' master '* ]] || continue
+    at=${at#[}; at=${at%]}
+    if [[ -z $bridge && $link =~ [,\<]UP[,\>] ]]; then bridge=$at; fi
+    if [[ $link =~ [,\<]LOWER_UP[,\>] ]]; then guest=$at; fi
+done
+kill $COPROC_PID
+DETACH
+echo $begun $command $(date +%s.%N -d $bridge) $(date +%s.%N -d $guest)"#;
+
 pub fn run(rounds: u32) -> Result<()> {
     let lab = BenchLab::up()?;
     lab.script(
@@ -88,7 +108,9 @@ pub fn run(rounds: u32) -> Result<()> {
         ("dom0 to guest and back, us", "dom0 turn_us", 0),
         ("guest to guest, MiB/s", "guest mib_per_s", 1),
         ("guest to guest and back, us", "guest turn_us", 0),
-        ("attach, ms", "attach", 0),
+        ("attach, until up on its bridge, ms", "attach bridge", 0),
+        ("attach, until the guest has connected, ms", "attach guest", 0),
+        ("attach, until the command returns, ms", "attach command", 0),
     ] {
         let of = |whose: &str| {
             series
@@ -140,14 +162,17 @@ fn round(lab: &Lab, ours: &[String; 2], series: &mut BTreeMap<String, Vec<f64>>)
             "xl network-detach xl-net-1 $(xl network-list xl-net-1 | awk 'END { print $1 }')",
         ),
     ] {
-        let took = moments(
-            lab,
-            &format!("a=$EPOCHREALTIME; {attach}; b=$EPOCHREALTIME; {detach}; echo $a $b"),
-        )?;
-        series
-            .entry(format!("{whose} attach"))
-            .or_default()
-            .push(took[1] - took[0]);
+        let at = moments(lab, &ATTACH.replace("ATTACH", attach).replace("DETACH", detach))?;
+        let [begun, command, bridge, guest] = at[..] else {
+            anyhow::bail!("{whose}: not four moments: {at:?}");
+        };
+        for (end, at) in [("bridge", bridge), ("guest", guest), ("command", command)] {
+            let took = at - begun;
+            series
+                .entry(format!("{whose} attach {end}"))
+                .or_default()
+                .push(took);
+        }
     }
     Ok(())
 }

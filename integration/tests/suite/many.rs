@@ -53,11 +53,19 @@ fn at_once(dom0: &Dom0<'_>) {
         let begun = Instant::now();
         round(dom0, count);
         assert_eq!(leaks(dom0.lab).expect("the lab answers"), Vec::<String>::new());
-        let resident = "awk '/^VmRSS/ { print $2 }' /proc/$(systemctl show -p MainPID --value hyperd)/status";
-        let kib: u64 = dom0.sh(resident).ok().text().parse().expect("a number");
+        let of_process = |key: &str| -> u64 {
+            let status = "/proc/$(systemctl show -p MainPID --value hyperd)/status";
+            let figure = dom0
+                .sh(&format!("awk '/^{key}:/ {{ print $2 }}' {status}"))
+                .ok()
+                .text();
+            figure.parse().expect("a number")
+        };
+        let kib = of_process("VmRSS");
         println!(
-            "    round {at}: {} s, hyperd has {kib} KiB",
-            begun.elapsed().as_secs()
+            "    round {at}: {} s, hyperd has {kib} KiB, {} of them of no file",
+            begun.elapsed().as_secs(),
+            of_process("RssAnon"),
         );
         if at == 2 {
             second = Some(kib);

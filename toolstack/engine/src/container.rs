@@ -85,7 +85,10 @@ pub type Commands = mpsc::UnboundedReceiver<Asked>;
 
 pub struct Shared {
     pub id: String,
+    /// Who looks at it never waits for a disk.
     record: Mutex<Container>,
+    /// Held by who changes the record, until it is on the disk.
+    changing: Mutex<()>,
     /// Its record is on the disk no more, and never again.
     erased: AtomicBool,
     commands: mpsc::UnboundedSender<Asked>,
@@ -129,6 +132,7 @@ impl Shared {
             id: record.id.clone(),
             hub: Mutex::new(new_hub(&record)),
             record: Mutex::new(record),
+            changing: Mutex::default(),
             erased: AtomicBool::new(false),
             commands,
             session: watch::Sender::new(None),
@@ -165,18 +169,17 @@ impl Shared {
         change: impl FnOnce(&mut Container),
         more: impl FnOnce(&Change<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut record = lock(&self.record);
+        let _changing = lock(&self.changing);
         if self.is_erased() {
             return Err(self.no_such());
         }
-        let mut changed = record.clone();
+        let mut changed = self.record();
         change(&mut changed);
         let result = cx.records.change(|on_disk| {
             on_disk.put(&changed)?;
             more(on_disk)
         })?;
-        *record = changed;
-        cx.publisher.stands(&record);
+        self.stands(cx, changed);
         Ok(result)
     }
 
@@ -187,22 +190,29 @@ impl Shared {
 
     /// A fact that is also the end of an operation.
     pub fn note_end(&self, cx: &Context, operation: Option<Entry>, change: impl FnOnce(&mut Container)) {
-        let mut record = lock(&self.record);
+        let _changing = lock(&self.changing);
         if self.is_erased() {
             if let Some(operation) = operation {
                 let _ = cx.records.finish(operation);
             }
             return;
         }
-        change(&mut record);
+        let mut changed = self.record();
+        change(&mut changed);
         let written = cx.records.change(|on_disk| {
-            on_disk.put(&record)?;
+            on_disk.put(&changed)?;
             operation.map_or(Ok(()), |operation| on_disk.finish(operation))
         });
         if let Err(error) = written {
-            tracing::error!(container = %record.name, %error, "a fact is kept in memory until it can be written");
+            tracing::error!(container = %changed.name, %error, "a fact is kept in memory until it can be written");
             cx.unwritten.add(&self.id, operation);
         }
+        self.stands(cx, changed);
+    }
+
+    fn stands(&self, cx: &Context, changed: Container) {
+        let mut record = lock(&self.record);
+        *record = changed;
         cx.publisher.stands(&record);
     }
 
@@ -212,7 +222,7 @@ impl Shared {
         cx: &Context,
         change: impl FnOnce(&Change<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let _record = lock(&self.record);
+        let _changing = lock(&self.changing);
         cx.records.change(change)?;
         self.erased.store(true, Ordering::Release);
         Ok(())

@@ -13,7 +13,6 @@ mod json_lines;
 mod options;
 mod output;
 mod progress;
-mod reference;
 mod session;
 mod signals;
 mod stdio;

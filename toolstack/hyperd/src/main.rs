@@ -122,6 +122,10 @@ fn examine(flags: &Flags) -> anyhow::Result<bool> {
     Ok(doctor::is_healthy(&findings))
 }
 
+/// Threads of the runtime at least: dom0 may have one processor, and one that waits for the disk, which a record is written
+/// to, holds up nobody else.
+const WORKERS: usize = 4;
+
 fn run(flags: Flags) -> anyhow::Result<()> {
     let config = flags.read()?;
     if flags.check_config {
@@ -129,7 +133,9 @@ fn run(flags: Flags) -> anyhow::Result<()> {
         return Ok(());
     }
     start_log(&config)?;
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cpus.max(WORKERS))
         .enable_all()
         .build()
         .context("cannot start the runtime")?;

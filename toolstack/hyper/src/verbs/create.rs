@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::run;
@@ -13,9 +13,9 @@ use crate::options::{ContainerOptions, PullPolicy};
 use crate::output;
 use crate::output::complain;
 use crate::progress::Sink;
-use crate::reference::Reference;
 use crate::target::Target;
 use crate::verbs::pull::pull;
+use reference::Reference;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -48,7 +48,7 @@ pub async fn create(client: &Client, options: &ContainerOptions, detach: bool) -
     let answer = match client.post_body(target(), &body).await {
         Err(error) if is_not_found(&error) && options.pull == PullPolicy::Missing => {
             if !options.quiet {
-                let name = Reference::parse(options.image()).map(|image| image.familiar());
+                let name = options.image().parse::<Reference>().map(|image| image.familiar());
                 let name = name.unwrap_or_else(|_| options.image().to_owned());
                 complain!("Unable to find image '{name}' locally");
             }
@@ -74,7 +74,7 @@ pub async fn create(client: &Client, options: &ContainerOptions, detach: bool) -
 }
 
 async fn pull_image(client: &Client, options: &ContainerOptions) -> Result<()> {
-    let reference = Reference::parse(options.image()).map_err(|error| anyhow!(error))?;
+    let reference: Reference = options.image().parse()?;
     let sink = if options.quiet {
         Sink::Nowhere
     } else {

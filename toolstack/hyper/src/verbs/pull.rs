@@ -1,6 +1,6 @@
 //! `hyper pull`
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use hyper::Method;
 
 use super::login;
@@ -8,8 +8,8 @@ use crate::client::Client;
 use crate::json_lines::JsonLines;
 use crate::output;
 use crate::progress::{self, Sink};
-use crate::reference::Reference;
 use crate::target::Target;
+use reference::Reference;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -28,7 +28,7 @@ pub struct Args {
 }
 
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
-    let reference = Reference::parse(&args.name).map_err(|error| anyhow!(error))?;
+    let reference: Reference = args.name.parse()?;
     let sink = if args.quiet { Sink::Nowhere } else { Sink::Stdout };
     if args.all_tags {
         if !reference.is_bare() {

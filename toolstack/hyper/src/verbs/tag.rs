@@ -1,10 +1,10 @@
 //! `hyper tag`
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::client::Client;
-use crate::reference::Reference;
 use crate::target::Target;
+use reference::Reference;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -17,8 +17,8 @@ pub struct Args {
 }
 
 pub async fn run(client: &Client, args: Args) -> Result<i32> {
-    let reference = Reference::parse(&args.target).map_err(|error| anyhow!(error))?;
-    if reference.has_digest() {
+    let reference: Reference = args.target.parse()?;
+    if reference.digest().is_some() {
         anyhow::bail!("refusing to create a tag with a digest reference");
     }
     let target = Target::image(&args.source)
