@@ -14,8 +14,8 @@ use std::str::FromStr;
 const DEFAULT_REGISTRY: &str = "docker.io";
 const DEFAULT_NAMESPACE: &str = "library";
 const DEFAULT_TAG: &str = "latest";
-/// The longest repository (255), tag and digest, and a registry as long as names of hosts get.
-const MAX_BYTES: usize = 1024;
+/// The longest repository, a tag and a digest together, with some of a registry.
+const MAX_BYTES: usize = 512;
 /// How much of what is wrong is said.
 const SHOWN: usize = 80;
 
