@@ -15,6 +15,7 @@ use crate::layer::{Hashed, digest_hex, digest_of};
 use crate::store::{Pin, parse_configuration};
 use crate::{Error, Image, Name, Store};
 use oci_spec::image::{ImageManifest, MediaType};
+use reference::Parts;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -70,7 +71,7 @@ impl Store {
 
     fn select(&self, text: &str) -> Result<Vec<(Image, Option<String>)>, Error> {
         let name = text.parse::<Name>().ok();
-        if let Some(name) = name.as_ref().filter(|_| is_bare(text)) {
+        if let Some(name) = name.as_ref().filter(|_| Parts::of(text).is_bare()) {
             let mut found = Vec::new();
             for image in self.list()? {
                 let names = image.names.clone();
@@ -174,11 +175,6 @@ fn add(selected: &mut Vec<Selected>, image: Image, name: Option<String>) {
             selected.len() - 1
         });
     selected[at].names.extend(name);
-}
-
-/// A repository without tag and digest; a colon before a slash belongs to a port.
-fn is_bare(text: &str) -> bool {
-    !text.rsplit('/').next().unwrap_or(text).contains([':', '@'])
 }
 
 fn blob_path(digest: &str) -> Result<String, Error> {

@@ -35,6 +35,35 @@ impl Error {
     }
 }
 
+/// A text as a name has its parts; whether each of them is one is not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts<'a> {
+    /// With the registry, when one was written.
+    pub name: &'a str,
+    pub tag: Option<&'a str>,
+    pub digest: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    pub fn of(text: &'a str) -> Self {
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (text, None),
+        };
+        let (name, tag) = match rest.rsplit_once(':') {
+            // A colon before the last slash is a port's.
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+            _ => (rest, None),
+        };
+        Self { name, tag, digest }
+    }
+
+    /// Neither a tag nor a digest was written.
+    pub fn is_bare(&self) -> bool {
+        self.tag.is_none() && self.digest.is_none()
+    }
+}
+
 /// A name. Its registry is always known; a tag or a digest only when it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reference {
@@ -51,16 +80,7 @@ impl FromStr for Reference {
         if text.len() > MAX_BYTES {
             return Err(Error::format(text));
         }
-        let (rest, digest) = match text.split_once('@') {
-            Some((rest, digest)) => (rest, Some(digest)),
-            None => (text, None),
-        };
-        // A colon before the last slash is a port's.
-        let last_part = rest.rfind('/').map_or(0, |slash| slash + 1);
-        let (name, tag) = match rest[last_part..].split_once(':') {
-            Some((last, tag)) => (&rest[..last_part + last.len()], Some(tag)),
-            None => (rest, None),
-        };
+        let Parts { name, tag, digest } = Parts::of(text);
         let (registry, path) = match name.split_once('/') {
             Some((first, path)) if names_registry(first) => (first, path),
             _ => (DEFAULT_REGISTRY, name),

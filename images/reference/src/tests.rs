@@ -48,6 +48,23 @@ fn names_are_completed() {
 }
 
 #[test]
+fn a_text_has_parts_whatever_they_are() {
+    for (text, name, tag, digest) in [
+        ("a", "a", None, None),
+        ("a:", "a", Some(""), None),
+        ("a:b:c", "a:b", Some("c"), None),
+        ("host:5000/a", "host:5000/a", None, None),
+        ("host:5000/a:1", "host:5000/a", Some("1"), None),
+        ("a:1@sha256:ab", "a", Some("1"), Some("sha256:ab")),
+        ("host:5000/a@x/y:z", "host:5000/a", None, Some("x/y:z")),
+    ] {
+        let parts = Parts::of(text);
+        assert_eq!(parts, Parts { name, tag, digest });
+        assert_eq!(parts.is_bare(), tag.is_none() && digest.is_none());
+    }
+}
+
+#[test]
 fn what_was_written_is_known() {
     let bare = parse("a").unwrap();
     assert!(bare.is_bare());

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use engine::Event;
 use futures_util::{StreamExt, stream};
+use reference::Parts;
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -101,10 +102,7 @@ fn fits(filters: &Filters, event: &Event) -> bool {
             "image" => attribute("name"),
             _ => attribute("image"),
         };
-        let without_tag = of
-            .rsplit_once(':')
-            .map_or(of, |(name, tag)| if tag.contains('/') { of } else { name });
-        of == value || without_tag == value || (event.kind == "image" && event.id == value)
+        of == value || Parts::of(of).name == value || (event.kind == "image" && event.id == value)
     };
     // `exec_start: sh -c …` is found as `exec_start`.
     let action = event.action.split(':').next().unwrap_or_default();
@@ -195,6 +193,11 @@ mod tests {
         ] {
             assert!(!kept(text), "{text}");
         }
+        let mut by_digest = event("container", "start");
+        let image = "host:5000/nginx@sha256:ab".to_owned();
+        by_digest.attributes.insert("image".to_owned(), image);
+        let filters = Filters::parse(r#"{"image":["host:5000/nginx"]}"#, FILTERS).unwrap();
+        assert!(fits(&filters, &by_digest));
     }
 
     #[tokio::test]

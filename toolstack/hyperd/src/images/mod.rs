@@ -20,6 +20,7 @@ use crate::request;
 use axum::http::StatusCode;
 use chrono::{DateTime, Utc};
 use engine::images::{Image, Name};
+use reference::Parts;
 
 /// When it was built, as its config says.
 pub fn created(image: &Image) -> Option<DateTime<Utc>> {
@@ -51,22 +52,11 @@ pub fn full_name(image: &str, tag: Option<&str>) -> String {
     let Some(tag) = tag else {
         return image.to_owned();
     };
-    let bare = image.split('@').next().unwrap_or_default();
-    let bare = match bare.rsplit_once(':') {
-        // A colon before a slash belongs to a port.
-        Some((name, rest)) if !rest.contains('/') => name,
-        _ => bare,
-    };
+    let Parts { name, .. } = Parts::of(image);
     match tag.contains(':') {
-        true => format!("{bare}@{tag}"),
-        false => format!("{bare}:{tag}"),
+        true => format!("{name}@{tag}"),
+        false => format!("{name}:{tag}"),
     }
-}
-
-/// Neither a tag nor a digest was written.
-pub fn is_bare(image: &str) -> bool {
-    let last = image.rsplit('/').next().unwrap_or_default();
-    !last.contains([':', '@'])
 }
 
 pub fn tag(call: &Call, image: &str) -> Answer {
@@ -101,8 +91,6 @@ mod tests {
         ] {
             assert_eq!(full_name(image, tag), expected);
         }
-        assert!(is_bare("host:5000/a/b") && is_bare("busybox"));
-        assert!(!is_bare("host:5000/a:1") && !is_bare("a@sha256:ab"));
     }
 
     #[test]

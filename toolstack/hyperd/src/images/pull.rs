@@ -3,10 +3,11 @@
 use super::login::credentials;
 use super::progress::{Queue, lines};
 use super::transfer::{Transfer, answer};
-use super::{check_platform, full_name, is_bare};
+use super::{check_platform, full_name};
 use crate::api::Call;
 use crate::error::{Answer, ApiError};
 use engine::images::Name;
+use reference::Parts;
 use std::sync::Arc;
 
 pub async fn create(call: &Call) -> Answer {
@@ -17,7 +18,7 @@ pub async fn create(call: &Call) -> Answer {
         .ok_or_else(|| ApiError::invalid("invalid reference format: fromImage is missing"))?;
     let tag = call.query.text("tag");
     // As docker has it: who names no tag wants all of them.
-    let all = tag.is_none() && is_bare(image);
+    let all = tag.is_none() && Parts::of(image).is_bare();
     let text = full_name(image, tag);
     let name: Name = text.parse()?;
     let credentials = credentials(call.request.headers());

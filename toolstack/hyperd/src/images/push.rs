@@ -3,16 +3,17 @@
 use super::login::credentials;
 use super::progress::{Queue, push_lines};
 use super::transfer::{Transfer, answer};
-use super::{check_platform, full_name, is_bare};
+use super::{check_platform, full_name};
 use crate::api::Call;
 use crate::error::Answer;
 use engine::images::Name;
+use reference::Parts;
 use std::sync::Arc;
 
 pub async fn push(call: &Call, image: &str) -> Answer {
     check_platform(call.query.text("platform"))?;
     let tag = call.query.text("tag");
-    let all = tag.is_none() && is_bare(image);
+    let all = tag.is_none() && Parts::of(image).is_bare();
     let name: Name = full_name(image, tag).parse()?;
     let credentials = credentials(call.request.headers());
     let engine = call.app.engine.clone();
