@@ -33,7 +33,7 @@ generated! {
     v4_20
 }
 generated! {
-    /// Libraries whose ABI is stable: `libxenevtchn.so.1`, `libxengnttab.so.1`, `libxenstore.so.4`.
+    /// What is stable: the libraries `libxenevtchn.so.1` and `libxengnttab.so.1`, and xenstore's messages.
     stable
 }
 

@@ -1,5 +1,6 @@
 // Made by scripts/bindings from Xen's headers. Not to be edited.
 
+pub const XENSTORE_PAYLOAD_MAX: u32 = 4096;
 pub type evtchn_port_t = u32;
 pub type xenevtchn_port_or_error_t = ::std::os::raw::c_int;
 #[repr(C)]
@@ -105,32 +106,52 @@ impl Default for xengnttab_grant_copy_segment {
     }
 }
 pub type xengnttab_grant_copy_segment_t = xengnttab_grant_copy_segment;
-pub mod xs_watch_type {
+pub mod xsd_sockmsg_type {
     #[allow(unused_imports)]
     use super::*;
     pub type Type = ::std::os::raw::c_uint;
-    pub const XS_WATCH_PATH: Type = 0;
-    pub const XS_WATCH_TOKEN: Type = 1;
+    pub const XS_CONTROL: Type = 0;
+    pub const XS_DIRECTORY: Type = 1;
+    pub const XS_READ: Type = 2;
+    pub const XS_GET_PERMS: Type = 3;
+    pub const XS_WATCH: Type = 4;
+    pub const XS_UNWATCH: Type = 5;
+    pub const XS_TRANSACTION_START: Type = 6;
+    pub const XS_TRANSACTION_END: Type = 7;
+    pub const XS_INTRODUCE: Type = 8;
+    pub const XS_RELEASE: Type = 9;
+    pub const XS_GET_DOMAIN_PATH: Type = 10;
+    pub const XS_WRITE: Type = 11;
+    pub const XS_MKDIR: Type = 12;
+    pub const XS_RM: Type = 13;
+    pub const XS_SET_PERMS: Type = 14;
+    pub const XS_WATCH_EVENT: Type = 15;
+    pub const XS_ERROR: Type = 16;
+    pub const XS_IS_DOMAIN_INTRODUCED: Type = 17;
+    pub const XS_RESUME: Type = 18;
+    pub const XS_SET_TARGET: Type = 19;
+    pub const XS_RESET_WATCHES: Type = 21;
+    pub const XS_DIRECTORY_PART: Type = 22;
+    pub const XS_TYPE_COUNT: Type = 23;
+    pub const XS_INVALID: Type = 65535;
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
-pub struct xs_permissions {
-    pub id: ::std::os::raw::c_uint,
-    pub perms: ::std::os::raw::c_uint,
+pub struct xsd_sockmsg {
+    pub type_: u32,
+    pub req_id: u32,
+    pub tx_id: u32,
+    pub len: u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of xs_permissions"][::std::mem::size_of::<xs_permissions>() - 8usize];
-    ["Alignment of xs_permissions"][::std::mem::align_of::<xs_permissions>() - 4usize];
-    ["Offset of field: xs_permissions::id"][::std::mem::offset_of!(xs_permissions, id) - 0usize];
-    ["Offset of field: xs_permissions::perms"][::std::mem::offset_of!(xs_permissions, perms) - 4usize];
+    ["Size of xsd_sockmsg"][::std::mem::size_of::<xsd_sockmsg>() - 16usize];
+    ["Alignment of xsd_sockmsg"][::std::mem::align_of::<xsd_sockmsg>() - 4usize];
+    ["Offset of field: xsd_sockmsg::type_"][::std::mem::offset_of!(xsd_sockmsg, type_) - 0usize];
+    ["Offset of field: xsd_sockmsg::req_id"][::std::mem::offset_of!(xsd_sockmsg, req_id) - 4usize];
+    ["Offset of field: xsd_sockmsg::tx_id"][::std::mem::offset_of!(xsd_sockmsg, tx_id) - 8usize];
+    ["Offset of field: xsd_sockmsg::len"][::std::mem::offset_of!(xsd_sockmsg, len) - 12usize];
 };
-#[repr(C)]
-#[derive(Debug)]
-pub struct xs_handle {
-    _unused: [u8; 0],
-}
-pub type xs_transaction_t = u32;
 pub struct Evtchn {
     __library: ::libloading::Library,
     pub xenevtchn_open: unsafe extern "C" fn(
@@ -307,127 +328,5 @@ impl Gnttab {
         count: u32,
     ) -> ::std::os::raw::c_int {
         unsafe { (self.xengnttab_unmap)(xgt, start_address, count) }
-    }
-}
-pub struct Store {
-    __library: ::libloading::Library,
-    pub xs_open: unsafe extern "C" fn(flags: ::std::os::raw::c_ulong) -> *mut xs_handle,
-    pub xs_close: unsafe extern "C" fn(xsh: *mut xs_handle),
-    pub xs_write: unsafe extern "C" fn(
-        h: *mut xs_handle,
-        t: xs_transaction_t,
-        path: *const ::std::os::raw::c_char,
-        data: *const ::std::os::raw::c_void,
-        len: ::std::os::raw::c_uint,
-    ) -> bool,
-    pub xs_rm: unsafe extern "C" fn(
-        h: *mut xs_handle,
-        t: xs_transaction_t,
-        path: *const ::std::os::raw::c_char,
-    ) -> bool,
-    pub xs_set_permissions: unsafe extern "C" fn(
-        h: *mut xs_handle,
-        t: xs_transaction_t,
-        path: *const ::std::os::raw::c_char,
-        perms: *mut xs_permissions,
-        num_perms: ::std::os::raw::c_uint,
-    ) -> bool,
-    pub xs_transaction_start: unsafe extern "C" fn(h: *mut xs_handle) -> xs_transaction_t,
-    pub xs_transaction_end: unsafe extern "C" fn(h: *mut xs_handle, t: xs_transaction_t, abort: bool) -> bool,
-    pub xs_introduce_domain: unsafe extern "C" fn(
-        h: *mut xs_handle,
-        domid: ::std::os::raw::c_uint,
-        mfn: ::std::os::raw::c_ulong,
-        eventchn: ::std::os::raw::c_uint,
-    ) -> bool,
-    pub xs_release_domain: unsafe extern "C" fn(h: *mut xs_handle, domid: ::std::os::raw::c_uint) -> bool,
-}
-impl Store {
-    pub unsafe fn new<P>(path: P) -> Result<Self, ::libloading::Error>
-    where
-        P: AsRef<::std::ffi::OsStr>,
-    {
-        let path = path.as_ref();
-        let library = unsafe { ::libloading::Library::new(path) }?;
-        unsafe { Self::from_library(library) }
-    }
-    pub unsafe fn from_library<L>(library: L) -> Result<Self, ::libloading::Error>
-    where
-        L: Into<::libloading::Library>,
-    {
-        let __library = library.into();
-        let xs_open = unsafe { __library.get(b"xs_open\0") }.map(|sym| *sym)?;
-        let xs_close = unsafe { __library.get(b"xs_close\0") }.map(|sym| *sym)?;
-        let xs_write = unsafe { __library.get(b"xs_write\0") }.map(|sym| *sym)?;
-        let xs_rm = unsafe { __library.get(b"xs_rm\0") }.map(|sym| *sym)?;
-        let xs_set_permissions = unsafe { __library.get(b"xs_set_permissions\0") }.map(|sym| *sym)?;
-        let xs_transaction_start = unsafe { __library.get(b"xs_transaction_start\0") }.map(|sym| *sym)?;
-        let xs_transaction_end = unsafe { __library.get(b"xs_transaction_end\0") }.map(|sym| *sym)?;
-        let xs_introduce_domain = unsafe { __library.get(b"xs_introduce_domain\0") }.map(|sym| *sym)?;
-        let xs_release_domain = unsafe { __library.get(b"xs_release_domain\0") }.map(|sym| *sym)?;
-        Ok(Store {
-            __library,
-            xs_open,
-            xs_close,
-            xs_write,
-            xs_rm,
-            xs_set_permissions,
-            xs_transaction_start,
-            xs_transaction_end,
-            xs_introduce_domain,
-            xs_release_domain,
-        })
-    }
-    pub unsafe fn xs_open(&self, flags: ::std::os::raw::c_ulong) -> *mut xs_handle {
-        unsafe { (self.xs_open)(flags) }
-    }
-    pub unsafe fn xs_close(&self, xsh: *mut xs_handle) {
-        unsafe { (self.xs_close)(xsh) }
-    }
-    pub unsafe fn xs_write(
-        &self,
-        h: *mut xs_handle,
-        t: xs_transaction_t,
-        path: *const ::std::os::raw::c_char,
-        data: *const ::std::os::raw::c_void,
-        len: ::std::os::raw::c_uint,
-    ) -> bool {
-        unsafe { (self.xs_write)(h, t, path, data, len) }
-    }
-    pub unsafe fn xs_rm(
-        &self,
-        h: *mut xs_handle,
-        t: xs_transaction_t,
-        path: *const ::std::os::raw::c_char,
-    ) -> bool {
-        unsafe { (self.xs_rm)(h, t, path) }
-    }
-    pub unsafe fn xs_set_permissions(
-        &self,
-        h: *mut xs_handle,
-        t: xs_transaction_t,
-        path: *const ::std::os::raw::c_char,
-        perms: *mut xs_permissions,
-        num_perms: ::std::os::raw::c_uint,
-    ) -> bool {
-        unsafe { (self.xs_set_permissions)(h, t, path, perms, num_perms) }
-    }
-    pub unsafe fn xs_transaction_start(&self, h: *mut xs_handle) -> xs_transaction_t {
-        unsafe { (self.xs_transaction_start)(h) }
-    }
-    pub unsafe fn xs_transaction_end(&self, h: *mut xs_handle, t: xs_transaction_t, abort: bool) -> bool {
-        unsafe { (self.xs_transaction_end)(h, t, abort) }
-    }
-    pub unsafe fn xs_introduce_domain(
-        &self,
-        h: *mut xs_handle,
-        domid: ::std::os::raw::c_uint,
-        mfn: ::std::os::raw::c_ulong,
-        eventchn: ::std::os::raw::c_uint,
-    ) -> bool {
-        unsafe { (self.xs_introduce_domain)(h, domid, mfn, eventchn) }
-    }
-    pub unsafe fn xs_release_domain(&self, h: *mut xs_handle, domid: ::std::os::raw::c_uint) -> bool {
-        unsafe { (self.xs_release_domain)(h, domid) }
     }
 }

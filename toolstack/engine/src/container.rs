@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exec::Execs;
 use crate::log::Progress;
 use crate::network::EndpointConfig;
-use crate::records::{Change, Entry};
+use crate::records::{Change, Entry, Until};
 use crate::session::Session;
 use crate::state::Container;
 use crate::stdio::Hub;
@@ -190,6 +190,21 @@ impl Shared {
 
     /// A fact that is also the end of an operation.
     pub fn note_end(&self, cx: &Context, operation: Option<Entry>, change: impl FnOnce(&mut Container)) {
+        self.note_in(cx, Until::Forever, operation, change);
+    }
+
+    /// A fact of the guest that runs.
+    pub fn note_of_run(&self, cx: &Context, change: impl FnOnce(&mut Container)) {
+        self.note_in(cx, Until::HostEnds, None, change);
+    }
+
+    fn note_in(
+        &self,
+        cx: &Context,
+        until: Until,
+        operation: Option<Entry>,
+        change: impl FnOnce(&mut Container),
+    ) {
         let _changing = lock(&self.changing);
         if self.is_erased() {
             if let Some(operation) = operation {
@@ -199,7 +214,7 @@ impl Shared {
         }
         let mut changed = self.record();
         change(&mut changed);
-        let written = cx.records.change(|on_disk| {
+        let written = cx.records.change_until(until, |on_disk| {
             on_disk.put(&changed)?;
             operation.map_or(Ok(()), |operation| on_disk.finish(operation))
         });

@@ -3,6 +3,7 @@
 use crate::context::Context;
 use crate::engine::ExecSpec;
 use crate::error::Error;
+use crate::records::Until;
 use guest_protocol::message::ProcessId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ pub struct ExecRecord {
 pub fn put(cx: &Context, id: &str, record: &ExecRecord) {
     let written = cx
         .records
-        .change_of_run(|on_disk| on_disk.put_document(KIND, id, record));
+        .change_until(Until::HostEnds, |on_disk| on_disk.put_document(KIND, id, record));
     if let Err(error) = written {
         tracing::error!(exec = id, %error, "an exec is not recorded");
     }
@@ -33,7 +34,7 @@ pub fn put(cx: &Context, id: &str, record: &ExecRecord) {
 pub fn forget(cx: &Context, id: &str) {
     let removed = cx
         .records
-        .change_of_run(|on_disk| on_disk.remove_document(KIND, id));
+        .change_until(Until::HostEnds, |on_disk| on_disk.remove_document(KIND, id));
     if let Err(error) = removed {
         tracing::error!(exec = id, %error, "the record of an exec is not removed");
     }

@@ -235,8 +235,8 @@ impl Board for StoreBoard {
 
     async fn commit(&self, changes: Vec<Change>) -> Result<(), Error> {
         let changes = changes.into_iter().map(|change| match change {
-            Change::Write(path, value) => StoreChange::Write { path, value },
-            Change::Remove(path) => StoreChange::Remove { path },
+            Change::Write(path, value) => StoreChange::write(&path, &value),
+            Change::Remove(path) => StoreChange::remove(&path),
         });
         self.0
             .commit(changes.collect())

@@ -4,7 +4,7 @@
 
 use crate::DomId;
 use crate::block_device::BlockDevice;
-use crate::store::Access;
+use crate::store::{Access, StoreChange};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiskMode {
@@ -45,6 +45,19 @@ pub(crate) struct Nodes {
     pub granted: Vec<(String, Access)>,
     pub entries: Vec<(String, String)>,
     pub backend: String,
+}
+
+impl Nodes {
+    /// The entries after the nodes that they are in.
+    pub fn changes(&self) -> impl Iterator<Item = StoreChange> {
+        let granted = self.granted.iter();
+        let granted = granted.flat_map(|(path, access)| StoreChange::grant(path, *access));
+        granted.chain(
+            self.entries
+                .iter()
+                .map(|(path, value)| StoreChange::write(path, value)),
+        )
+    }
 }
 
 fn nodes(domid: DomId, kind: &str, number: u32, front: &[(&str, &str)], back: &[(&str, &str)]) -> Nodes {

@@ -2,7 +2,7 @@
 
 use crate::calls::{Build, Built, CallError, Create};
 use crate::device::{Disk, Nic, Nodes};
-use crate::store::{Access, Store, StoreError};
+use crate::store::{Access, Store, StoreChange, StoreError};
 use crate::vif::{self, VifError};
 use crate::{DomId, Host, acpi, console};
 use std::ffi::CString;
@@ -270,12 +270,12 @@ impl Domain {
 
     /// What `xl list` shows from now on.
     pub async fn rename(&self, name: &str) -> Result<(), StoreError> {
-        let at = |path: String| (path, name.to_owned());
         let paths = [
-            at(format!("/local/domain/{}/name", self.domid)),
-            at(format!("/vm/{}/name", self.uuid)),
+            format!("/local/domain/{}/name", self.domid),
+            format!("/vm/{}/name", self.uuid),
         ];
-        self.host.store().write_all(&paths).await
+        let changes = paths.map(|path| StoreChange::write(&path, name));
+        self.host.store().make(changes.into()).await
     }
 
     pub async fn pause(&self) -> Result<(), CallError> {
@@ -323,14 +323,7 @@ impl Domain {
 
         let home = format!("/local/domain/{domid}");
         let vm = format!("/vm/{}", self.uuid);
-        // First, since all that is made below inherits it: a guest lists `device` to find its devices.
-        store
-            .grant(vec![
-                (home.clone(), Access::Reader(domid)),
-                (vm.clone(), Access::Reader(domid)),
-            ])
-            .await?;
-        let mut granted: Vec<_> = [
+        let owned = [
             "data",
             "control/shutdown",
             "control/sysrq",
@@ -338,17 +331,26 @@ impl Domain {
             "control/feature-reboot",
             "control/feature-suspend",
         ]
-        .map(|key| (format!("{home}/{key}"), Access::Owner(domid)))
-        .into();
-        granted.extend(devices.iter().flat_map(|device| device.granted.clone()));
-        store.grant(granted).await?;
-
-        let mut entries = entries(&home, &vm, config, built, domid);
-        entries.extend(devices.iter().flat_map(|device| device.entries.clone()));
-        store.write_all(&entries).await?;
-        store
-            .introduce(domid, built.store_frame, built.store_port)
-            .await?;
+        .map(|key| (format!("{home}/{key}"), Access::Owner(domid)));
+        // First, since all that is made below inherits it: a guest lists `device` to find its devices.
+        let mut changes: Vec<_> = [&home, &vm]
+            .into_iter()
+            .flat_map(|path| StoreChange::grant(path, Access::Reader(domid)))
+            .chain(
+                owned
+                    .iter()
+                    .flat_map(|(path, access)| StoreChange::grant(path, *access)),
+            )
+            .collect();
+        let entries = entries(&home, &vm, config, built, domid);
+        changes.extend(
+            entries
+                .iter()
+                .map(|(path, value)| StoreChange::write(path, value)),
+        );
+        changes.extend(devices.iter().flat_map(Nodes::changes));
+        changes.push(StoreChange::introduce(domid, built.store_frame, built.store_port));
+        store.make(changes).await?;
         self.timings.store = started.elapsed();
 
         let started = Instant::now();
@@ -364,10 +366,9 @@ impl Domain {
     pub async fn plug_nic(&self, number: u32, nic: &Nic) -> Result<(), DomainError> {
         let store = self.host.store();
         let nodes = nic.nodes(self.domid, number as usize);
-        store.grant(nodes.granted).await?;
-        store.write_all(&nodes.entries).await?;
-        vif::connect(store, self.domid, number as usize, nic, &nodes.backend).await?;
-        Ok(vif::connected(store, &nodes.backend).await?)
+        store.make(nodes.changes().collect()).await?;
+        let states = vif::connect(store, self.domid, number as usize, nic, &nodes.backend).await?;
+        Ok(vif::connected(store, &nodes.backend, states).await?)
     }
 
     /// Takes a network interface away: the guest is asked to let go, and has to after some time.

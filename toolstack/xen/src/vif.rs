@@ -2,11 +2,16 @@
 
 use crate::DomId;
 use crate::device::{CLOSED, CLOSING, CONNECTED, Nic};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreChange, StoreError, Watch};
 use futures_util::{StreamExt, TryStreamExt};
-use rtnetlink::packet_route::link::{InfoBridgePort, LinkAttribute};
+use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
+use rtnetlink::packet_route::RouteNetlinkMessage;
+use rtnetlink::packet_route::link::{InfoBridgePort, LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::neighbour::NeighbourState;
 use rtnetlink::{Handle, LinkBridgePort, LinkUnspec, MulticastGroup};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 
 #[derive(Debug, thiserror::Error)]
 pub enum VifError {
@@ -56,6 +61,13 @@ pub fn name_prefix(domid: DomId) -> String {
     format!("vif{domid}.")
 }
 
+fn name_of(link: &LinkMessage) -> Option<&str> {
+    link.attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::IfName(name) => Some(name.as_str()),
+        _ => None,
+    })
+}
+
 /// Number of an interface, `None` when there is none of this name.
 async fn find(netlink: &Handle, name: &str) -> Result<Option<u32>, VifError> {
     let mut links = netlink.link().get().match_name(name.to_owned()).execute();
@@ -81,6 +93,9 @@ fn mute(name: &str) -> Result<(), VifError> {
 
 /// Makes the interface a port that is known to have the guest's address and learns no other, whatever the guest sends:
 /// of frames to the link's own groups the bridge would learn before any rule sees them.
+///
+/// All requests go out at once, and the kernel serves each before it takes the next. The interface comes up though one
+/// before failed, but carries nothing: netback connects it when it is told to, after this.
 async fn join(
     netlink: &Handle,
     vif: u32,
@@ -88,57 +103,70 @@ async fn join(
     nic: &Nic,
 ) -> Result<(), (&'static str, rtnetlink::Error)> {
     let at = |step| move |error| (step, error);
-    // Down, or it could learn between joining and being told not to.
     let mut joined = LinkUnspec::new_with_index(vif).controller(bridge);
     if let Some(mtu) = nic.mtu {
         joined = joined.mtu(mtu);
     }
-    let joining = netlink.link().set(joined.build()).execute();
-    joining.await.map_err(at("as a port"))?;
     let port = LinkBridgePort::new(vif)
         .append_info_data(InfoBridgePort::Learning(false))
         .append_info_data(InfoBridgePort::UnicastFlood(false));
-    let not_learning = netlink.link().set_port(port.build()).execute();
-    not_learning.await.map_err(at("without learning"))?;
     // Not permanent, which in a bridge means its own.
-    netlink
-        .neighbours()
-        .add_bridge(vif, &nic.mac)
-        .state(NeighbourState::Noarp)
-        .replace()
-        .execute()
-        .await
-        .map_err(at("with its address"))?;
-    let up = LinkUnspec::new_with_index(vif).up().build();
-    netlink.link().set(up).execute().await.map_err(at("up"))
+    let address = netlink.neighbours().add_bridge(vif, &nic.mac);
+    let up = LinkUnspec::new_with_index(vif).up();
+    let (joining, not_learning, known, up) = tokio::join!(
+        biased;
+        netlink.link().set(joined.build()).execute(),
+        netlink.link().set_port(port.build()).execute(),
+        address.state(NeighbourState::Noarp).replace().execute(),
+        netlink.link().set(up.build()).execute(),
+    );
+    joining.map_err(at("as a port"))?;
+    not_learning.map_err(at("without learning"))?;
+    known.map_err(at("with its address"))?;
+    up.map_err(at("up"))
 }
 
-/// Connects the interface once netback has made it: that is after its state says so, so netlink tells.
+/// Number of the interface that a message of netlink tells of, if it is the one of this name.
+fn appeared(message: &NetlinkMessage<RouteNetlinkMessage>, name: &str) -> Option<u32> {
+    match &message.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) if name_of(link) == Some(name) => {
+            Some(link.header.index)
+        }
+        _ => None,
+    }
+}
+
+/// Connects the interface once netback has made it: that is after its state says so, so netlink tells. Gives what it
+/// watched the backend's state with.
 pub async fn connect(
     store: &Store,
     domid: DomId,
     number: usize,
     nic: &Nic,
     backend: &str,
-) -> Result<(), VifError> {
+) -> Result<Watch, VifError> {
     let state = format!("{backend}/state");
-    let mut states = store.watch(&state).await?;
     let (connection, netlink, mut links) =
         rtnetlink::new_multicast_connection(&[MulticastGroup::Link]).map_err(VifError::Open)?;
-    let connection = tokio::spawn(connection);
     let name = self::name(domid, number as u32);
     let joined = async {
-        let bridge = find(&netlink, &nic.bridge)
-            .await?
-            .ok_or_else(|| VifError::NoBridge(nic.bridge.clone()))?;
+        let watched = async { Ok(store.watch(&state).await?) };
+        let (mut states, bridge, mut there) =
+            tokio::try_join!(watched, find(&netlink, &nic.bridge), find(&netlink, &name))?;
+        let bridge = bridge.ok_or_else(|| VifError::NoBridge(nic.bridge.clone()))?;
         let vif = loop {
-            if let Some(vif) = find(&netlink, &name).await? {
+            if let Some(vif) = there {
                 break vif;
             }
             tokio::select! {
-                link = links.next() => if link.is_none() {
-                    return Err(VifError::NetlinkGone);
-                },
+                link = links.next() => {
+                    let (message, _) = link.ok_or(VifError::NetlinkGone)?;
+                    there = match message.payload {
+                        // There was more than the socket holds.
+                        NetlinkPayload::Overrun(_) => find(&netlink, &name).await?,
+                        _ => appeared(&message, &name),
+                    };
+                }
                 alive = states.changed() => {
                     if !alive {
                         return Err(VifError::StoreGone);
@@ -155,34 +183,60 @@ pub async fn connect(
             .map_err(|(step, source)| VifError::Join {
                 what: format!("{name} to the bridge {}, {step}", nic.bridge),
                 source,
-            })
-    }
-    .await;
-    connection.abort();
-    joined?;
-    Ok(store
+            })?;
+        Ok(states)
+    };
+    let states = served(connection, joined).await?;
+    store
         .write(&format!("{backend}/hotplug-status"), "connected")
-        .await?)
+        .await?;
+    Ok(states)
+}
+
+/// As many as [`join`] has.
+const REQUESTS_AT_ONCE: usize = 4;
+
+/// What uses a connection to netlink, in the same task: no other has to be woken for each request.
+async fn served<T>(
+    connection: impl Future<Output = ()>,
+    work: impl Future<Output = Result<T, VifError>>,
+) -> Result<T, VifError> {
+    let mut connection = pin!(connection);
+    let ended = poll_fn(|context| {
+        // It sends one request each time.
+        let ended = (0..REQUESTS_AT_ONCE).any(|_| connection.as_mut().poll(context).is_ready());
+        if ended { Poll::Ready(()) } else { Poll::Pending }
+    });
+    tokio::select! {
+        biased;
+        done = work => done,
+        () = ended => Err(VifError::NetlinkGone),
+    }
 }
 
 /// Waits for a state of the backend.
-async fn wait_for(store: &Store, backend: &str, wanted: &str, never: &[&str]) -> Result<(), VifError> {
+async fn wait_for(
+    store: &Store,
+    backend: &str,
+    mut states: Watch,
+    wanted: &str,
+    never: &[&str],
+) -> Result<(), VifError> {
     let path = format!("{backend}/state");
-    let mut states = store.watch(&path).await?;
-    while states.changed().await {
+    loop {
         let state = store.read(&path).await?;
         match state.as_deref() {
             Some(state) if state == wanted => return Ok(()),
             Some(state) if never.contains(&state) => return Err(VifError::Refused(backend.to_owned())),
-            _ => {}
+            _ if states.changed().await => {}
+            _ => return Err(VifError::StoreGone),
         }
     }
-    Err(VifError::StoreGone)
 }
 
 /// Waits until both ends are connected.
-pub async fn connected(store: &Store, backend: &str) -> Result<(), VifError> {
-    wait_for(store, backend, CONNECTED, &[CLOSING, CLOSED]).await
+pub async fn connected(store: &Store, backend: &str, states: Watch) -> Result<(), VifError> {
+    wait_for(store, backend, states, CONNECTED, &[CLOSING, CLOSED]).await
 }
 
 /// Waits until dom0 has no such interface any more: until then another could not have its name.
@@ -199,7 +253,6 @@ pub async fn gone(is_it: impl Fn(&str) -> bool) -> Result<(), VifError> {
     }
     let (connection, netlink, mut links) =
         rtnetlink::new_multicast_connection(&[MulticastGroup::Link]).map_err(VifError::Open)?;
-    let connection = tokio::spawn(connection);
     let gone = async {
         // Asked of netlink: sysfs has it still when netlink tells that it is gone.
         while is_any(&netlink, &is_it).await? {
@@ -207,9 +260,7 @@ pub async fn gone(is_it: impl Fn(&str) -> bool) -> Result<(), VifError> {
         }
         Ok(())
     };
-    let gone = gone.await;
-    connection.abort();
-    gone
+    served(connection, gone).await
 }
 
 async fn is_any(netlink: &Handle, is_it: &impl Fn(&str) -> bool) -> Result<bool, VifError> {
@@ -218,11 +269,8 @@ async fn is_any(netlink: &Handle, is_it: &impl Fn(&str) -> bool) -> Result<bool,
         .get()
         .execute()
         .try_any(|link| {
-            let name = link.attributes.iter().find_map(|attribute| match attribute {
-                LinkAttribute::IfName(name) => Some(name),
-                _ => None,
-            });
-            std::future::ready(name.is_some_and(|name| is_it(name)))
+            let is_one = name_of(&link).is_some_and(is_it);
+            std::future::ready(is_one)
         })
         .await;
     found.map_err(VifError::List)
@@ -230,9 +278,10 @@ async fn is_any(netlink: &Handle, is_it: &impl Fn(&str) -> bool) -> Result<bool,
 
 /// Asks both ends to let go, and waits until they have.
 pub async fn let_go(store: &Store, backend: &str) -> Result<(), VifError> {
-    let at = |key: &str, value: &str| (format!("{backend}/{key}"), value.to_owned());
+    let set = |key: &str, value: &str| StoreChange::write(&format!("{backend}/{key}"), value);
     store
-        .write_all(&[at("online", "0"), at("state", CLOSING)])
+        .make(vec![set("online", "0"), set("state", CLOSING)])
         .await?;
-    wait_for(store, backend, CLOSED, &[]).await
+    let states = store.watch(&format!("{backend}/state")).await?;
+    wait_for(store, backend, states, CLOSED, &[]).await
 }

@@ -47,10 +47,6 @@ const STABLE: &[(&str, &str)] = &[
         "xenevtchn_(open|close|fd|bind_interdomain|unbind|notify|pending|unmask)",
     ),
     ("Gnttab", "xengnttab_(open|close|map_domain_grant_refs|unmap)"),
-    (
-        "Store",
-        "xs_(open|close|write|rm|introduce_domain|release_domain|set_permissions|transaction_start|transaction_end)",
-    ),
 ];
 
 fn builder(include: &str) -> Builder {
@@ -100,12 +96,12 @@ fn stable(include: &str) -> Result<String, Box<dyn Error>> {
     let mut text = String::new();
     for (index, (name, functions)) in STABLE.iter().enumerate() {
         let mut one = builder(include)
-            .header_contents("xen.h", "#include <stdint.h>\n#include <stdbool.h>\n#include <xenevtchn.h>\n#include <xengnttab.h>\n#include <xenstore.h>\n")
+            .header_contents("xen.h", "#include <stdint.h>\n#include <stdbool.h>\n#include <xenevtchn.h>\n#include <xengnttab.h>\n#include <xen/io/xs_wire.h>\n")
             .dynamic_library_name(*name)
             .allowlist_function(functions);
         if index == 0 {
-            one = one.allowlist_type(
-                "xenevtchn_.*|xengnttab_.*|xs_.*|xentoollog_logger|evtchn_port_t|xenevtchn_port_or_error_t",
+            one = one.allowlist_var("XENSTORE_PAYLOAD_MAX").allowlist_type(
+                "xenevtchn_.*|xengnttab_.*|xsd_sockmsg.*|xentoollog_logger|evtchn_port_t|xenevtchn_port_or_error_t",
             );
         } else {
             one = one.blocklist_type(".*").layout_tests(false);

@@ -25,6 +25,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub struct Records(Mutex<Connection>);
 
+/// How long a change has to last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    Forever,
+    /// It tells of guests that run: without the host it is of no more use, and the disk is not waited for.
+    HostEnds,
+}
+
 /// Changes that are made together or not at all.
 pub struct Change<'a>(Transaction<'a>);
 
@@ -80,13 +88,18 @@ impl Records {
 
     /// Several changes as one.
     pub fn change<T>(&self, change: impl FnOnce(&Change<'_>) -> Result<T, Error>) -> Result<T, Error> {
-        transact(&mut self.connection(), change)
+        self.change_until(Until::Forever, change)
     }
 
-    /// The same for what is of no more use when the host goes down, since it tells of guests that run: the disk is not
-    /// waited for.
-    pub fn change_of_run<T>(&self, change: impl FnOnce(&Change<'_>) -> Result<T, Error>) -> Result<T, Error> {
+    pub fn change_until<T>(
+        &self,
+        until: Until,
+        change: impl FnOnce(&Change<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut connection = self.connection();
+        if until == Until::Forever {
+            return transact(&mut connection, change);
+        }
         let set = |connection: &Connection, level| {
             connection
                 .pragma_update(None, "synchronous", level)
@@ -164,7 +177,7 @@ mod tests {
         assert!(result.is_err());
         assert!(records.documents::<u32>("kind").unwrap().is_empty());
         records
-            .change_of_run(|change| change.put_document("kind", "id", &1))
+            .change_until(Until::HostEnds, |change| change.put_document("kind", "id", &1))
             .unwrap();
         assert_eq!(records.documents::<u32>("kind").unwrap(), [("id".to_owned(), 1)]);
     }

@@ -113,9 +113,10 @@ async fn plug(cx: &Context, shared: &Shared, (guest, session): Living) -> Result
     result
 }
 
+/// Of this run: the next is given others.
 fn note_endpoints(cx: &Context, shared: &Shared) {
     if let Some(attachment) = cx.networks.attachment(&shared.id) {
-        shared.note(cx, |record| {
+        shared.note_of_run(cx, |record| {
             record.state.endpoints = attachment.endpoints;
             record.state.published = attachment.published;
         });
