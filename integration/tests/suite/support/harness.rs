@@ -244,6 +244,15 @@ struct Suite {
 
 const LAB: &str = "suite";
 const KEEP: &str = "HYPER_KEEP_LAB";
+const XEN: &str = "HYPER_LAB_XEN";
+
+/// The Xen that the tests run on.
+fn xen() -> anyhow::Result<XenRelease> {
+    match std::env::var(XEN) {
+        Ok(release) => release.parse().map_err(anyhow::Error::msg),
+        Err(_) => Ok(XenRelease::default()),
+    }
+}
 
 impl Suite {
     fn up(number: usize) -> anyhow::Result<Self> {
@@ -253,7 +262,7 @@ impl Suite {
         };
         let lab = match Lab::find(&name) {
             Ok(lab) if std::env::var_os(KEEP).is_some() => lab,
-            _ => Lab::up(&name, XenRelease::default(), Install::Current)?,
+            _ => Lab::up(&name, xen()?, Install::Current)?,
         };
         Ok(Self {
             name,
@@ -264,7 +273,7 @@ impl Suite {
 
     /// What a failed test left must not fail the next.
     fn fresh(&mut self) -> anyhow::Result<()> {
-        self.lab = Lab::up(&self.name, XenRelease::default(), Install::Current)?;
+        self.lab = Lab::up(&self.name, xen()?, Install::Current)?;
         self.pulled.borrow_mut().clear();
         Ok(())
     }
