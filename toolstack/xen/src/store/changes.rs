@@ -169,7 +169,7 @@ fn work(first: Wire, open: impl Fn() -> io::Result<Wire>, jobs: mpsc::Receiver<J
             Ok(mut wire) => {
                 let made = match as_one {
                     true => wire.transact(&requests),
-                    false => wire.make(&requests),
+                    false => wire.send_all(&requests, 0),
                 };
                 // One that is broken may have answers under way to what nobody asks any more.
                 connected = Some(wire).filter(|wire| !wire.is_broken);
@@ -208,10 +208,6 @@ impl Wire {
             burst,
             is_broken: false,
         }
-    }
-
-    fn make(&mut self, requests: &[Request]) -> Result<(), StoreError> {
-        self.send_all(requests, 0)
     }
 
     fn transact(&mut self, requests: &[Request]) -> Result<(), StoreError> {
