@@ -83,16 +83,24 @@ pub struct Host {
     idle: Mutex<Vec<Box<dyn Calls>>>,
 }
 
+/// `XENFEAT_dom0`, xen/features.h.
+const FEATURE_DOM0: u32 = 11;
+
+/// Also in a service, whose `/proc` may be one without xenfs: so does systemd 252 with `ProtectControlGroups=`.
+fn is_dom0() -> bool {
+    let reads = |path| fs::read_to_string(path).unwrap_or_default();
+    let features = u32::from_str_radix(reads("/sys/hypervisor/properties/features").trim(), 16);
+    reads("/proc/xen/capabilities").contains("control_d")
+        || features.is_ok_and(|features| features & 1 << FEATURE_DOM0 != 0)
+}
+
 impl Host {
     /// Opens Xen, or says why that cannot be.
     pub async fn open() -> Result<Arc<Self>, HostError> {
         if !Path::new("/sys/hypervisor/type").exists() || read("/sys/hypervisor/type")? != "xen" {
             return Err(HostError::NoXen);
         }
-        let capabilities = fs::read_to_string("/proc/xen/capabilities")
-            .or_else(|_| fs::read_to_string("/sys/hypervisor/properties/capabilities"))
-            .unwrap_or_default();
-        if !capabilities.contains("control_d") {
+        if !is_dom0() {
             return Err(HostError::NotDom0);
         }
         if !rustix::process::geteuid().is_root() {
