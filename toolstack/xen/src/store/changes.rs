@@ -244,7 +244,7 @@ impl Wire {
         result
     }
 
-    /// The answers to some requests. An error is one of the connection.
+    /// The answers to some requests. An error is one of the connection, or a request that is too long: then none is sent.
     fn exchange(
         &mut self,
         requests: &[&Request],
