@@ -104,6 +104,7 @@ pub fn plugged(dom0: &Dom0<'_>) {
     dom0.hyper(&["network", "disconnect", "back", "app"]).ok();
     dom0.exec("app", &["ls", "/sys/class/net"]).ok().out_lacks("eth1");
     dom0.exec("app", &["nslookup", "db"]).code(1);
+    gives_memory_back(dom0);
     // Again, and while it does not run.
     dom0.hyper(&["stop", "-t", "0", "app"]).ok();
     dom0.hyper(&["network", "connect", "back", "app"]).ok();
@@ -152,6 +153,29 @@ pub fn plugged(dom0: &Dom0<'_>) {
     }
     dom0.hyper(&["rm", "-f", "app", "db"]).ok();
     dom0.hyper(&["network", "prune", "-f"]).ok().out_has("back");
+}
+
+/// What a guest needs for an interface it has again once that is gone: its buffers alone are 1 MiB.
+fn gives_memory_back(dom0: &Dom0<'_>) {
+    const TIMES: u64 = 6;
+    let free_kib = || {
+        let line = dom0
+            .exec("app", &["grep", "MemFree", "/proc/meminfo"])
+            .ok()
+            .text();
+        let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok());
+        kib.unwrap_or_else(|| panic!("not a line of meminfo: {line}"))
+    };
+    let before: u64 = free_kib();
+    for _ in 0..TIMES {
+        dom0.hyper(&["network", "connect", "back", "app"]).ok();
+        dom0.hyper(&["network", "disconnect", "back", "app"]).ok();
+    }
+    let lost = before.saturating_sub(free_kib());
+    assert!(
+        lost < TIMES * 1024 / 3,
+        "{lost} KiB of {before} KiB are gone after {TIMES} interfaces"
+    );
 }
 
 pub fn six(dom0: &Dom0<'_>) {
