@@ -366,9 +366,10 @@ impl Domain {
     pub async fn plug_nic(&self, number: u32, nic: &Nic) -> Result<(), DomainError> {
         let store = self.host.store();
         let nodes = nic.nodes(self.domid, number as usize);
-        store.make(nodes.changes().collect()).await?;
-        let states = vif::connect(store, self.domid, number as usize, nic, &nodes.backend).await?;
-        Ok(vif::connected(store, &nodes.backend, states).await?)
+        // As one: of each change that it is told, dom0's kernel asks whether there is a device yet.
+        store.commit(nodes.changes().collect()).await?;
+        vif::connect(store, self.domid, number as usize, nic, &nodes.backend).await?;
+        Ok(vif::connected(store, &nodes.backend).await?)
     }
 
     /// Takes a network interface away: the guest is asked to let go, and has to after some time.

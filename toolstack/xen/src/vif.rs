@@ -2,16 +2,18 @@
 
 use crate::DomId;
 use crate::device::{CLOSED, CLOSING, CONNECTED, Nic};
-use crate::store::{Store, StoreChange, StoreError, Watch};
-use futures_util::{StreamExt, TryStreamExt};
+use crate::store::{Store, StoreChange, StoreError};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_route::link::{InfoBridgePort, LinkAttribute, LinkMessage};
 use rtnetlink::packet_route::neighbour::NeighbourState;
+use rtnetlink::sys::SocketAddr;
 use rtnetlink::{Handle, LinkBridgePort, LinkUnspec, MulticastGroup};
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
 pub enum VifError {
@@ -136,45 +138,26 @@ fn appeared(message: &NetlinkMessage<RouteNetlinkMessage>, name: &str) -> Option
     }
 }
 
-/// Connects the interface once netback has made it: that is after its state says so, so netlink tells. Gives what it
-/// watched the backend's state with.
+/// Connects the interface once netback has made it: that is after its state says so, so netlink tells.
 pub async fn connect(
     store: &Store,
     domid: DomId,
     number: usize,
     nic: &Nic,
     backend: &str,
-) -> Result<Watch, VifError> {
-    let state = format!("{backend}/state");
-    let (connection, netlink, mut links) =
+) -> Result<(), VifError> {
+    let (connection, netlink, links) =
         rtnetlink::new_multicast_connection(&[MulticastGroup::Link]).map_err(VifError::Open)?;
     let name = self::name(domid, number as u32);
     let joined = async {
-        let watched = async { Ok(store.watch(&state).await?) };
-        let (mut states, bridge, mut there) =
-            tokio::try_join!(watched, find(&netlink, &nic.bridge), find(&netlink, &name))?;
-        let bridge = bridge.ok_or_else(|| VifError::NoBridge(nic.bridge.clone()))?;
-        let vif = loop {
-            if let Some(vif) = there {
-                break vif;
-            }
-            tokio::select! {
-                link = links.next() => {
-                    let (message, _) = link.ok_or(VifError::NetlinkGone)?;
-                    there = match message.payload {
-                        // There was more than the socket holds.
-                        NetlinkPayload::Overrun(_) => find(&netlink, &name).await?,
-                        _ => appeared(&message, &name),
-                    };
-                }
-                alive = states.changed() => {
-                    if !alive {
-                        return Err(VifError::StoreGone);
-                    }
-                    if matches!(store.read(&state).await?.as_deref(), Some(CLOSING | CLOSED)) {
-                        return Err(VifError::Refused(name.clone()));
-                    }
-                }
+        let bridge = find(&netlink, &nic.bridge)
+            .await?
+            .ok_or_else(|| VifError::NoBridge(nic.bridge.clone()))?;
+        let vif = tokio::select! {
+            vif = made(&netlink, links, &name) => vif?,
+            refused = refused(store, backend) => {
+                refused?;
+                return Err(VifError::Refused(name.clone()));
             }
         };
         mute(&name)?;
@@ -183,14 +166,42 @@ pub async fn connect(
             .map_err(|(step, source)| VifError::Join {
                 what: format!("{name} to the bridge {}, {step}", nic.bridge),
                 source,
-            })?;
-        Ok(states)
+            })
     };
-    let states = served(connection, joined).await?;
-    store
+    served(connection, joined).await?;
+    Ok(store
         .write(&format!("{backend}/hotplug-status"), "connected")
-        .await?;
-    Ok(states)
+        .await?)
+}
+
+/// Waits until the interface is there; gives its number.
+async fn made(
+    netlink: &Handle,
+    mut links: impl Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)> + Unpin,
+    name: &str,
+) -> Result<u32, VifError> {
+    let mut there = find(netlink, name).await?;
+    loop {
+        if let Some(vif) = there {
+            return Ok(vif);
+        }
+        let (message, _) = links.next().await.ok_or(VifError::NetlinkGone)?;
+        there = match message.payload {
+            // There was more than the socket holds.
+            NetlinkPayload::Overrun(_) => find(netlink, name).await?,
+            _ => appeared(&message, name),
+        };
+    }
+}
+
+/// How soon netback makes an interface, unless much else is done. Its state is not looked at before: each change of it
+/// would be told while netback works.
+const SOON: Duration = Duration::from_secs(1);
+
+/// Waits until netback has given up.
+async fn refused(store: &Store, backend: &str) -> Result<(), VifError> {
+    tokio::time::sleep(SOON).await;
+    wait_for(store, backend, &[CLOSING, CLOSED], &[]).await
 }
 
 /// As many as [`join`] has.
@@ -214,19 +225,14 @@ async fn served<T>(
     }
 }
 
-/// Waits for a state of the backend.
-async fn wait_for(
-    store: &Store,
-    backend: &str,
-    mut states: Watch,
-    wanted: &str,
-    never: &[&str],
-) -> Result<(), VifError> {
+/// Waits for one of some states of the backend.
+async fn wait_for(store: &Store, backend: &str, wanted: &[&str], never: &[&str]) -> Result<(), VifError> {
     let path = format!("{backend}/state");
+    let mut states = store.watch(&path).await?;
     loop {
         let state = store.read(&path).await?;
         match state.as_deref() {
-            Some(state) if state == wanted => return Ok(()),
+            Some(state) if wanted.contains(&state) => return Ok(()),
             Some(state) if never.contains(&state) => return Err(VifError::Refused(backend.to_owned())),
             _ if states.changed().await => {}
             _ => return Err(VifError::StoreGone),
@@ -235,8 +241,8 @@ async fn wait_for(
 }
 
 /// Waits until both ends are connected.
-pub async fn connected(store: &Store, backend: &str, states: Watch) -> Result<(), VifError> {
-    wait_for(store, backend, states, CONNECTED, &[CLOSING, CLOSED]).await
+pub async fn connected(store: &Store, backend: &str) -> Result<(), VifError> {
+    wait_for(store, backend, &[CONNECTED], &[CLOSING, CLOSED]).await
 }
 
 /// Waits until dom0 has no such interface any more: until then another could not have its name.
@@ -282,6 +288,5 @@ pub async fn let_go(store: &Store, backend: &str) -> Result<(), VifError> {
     store
         .make(vec![set("online", "0"), set("state", CLOSING)])
         .await?;
-    let states = store.watch(&format!("{backend}/state")).await?;
-    wait_for(store, backend, states, CLOSED, &[]).await
+    wait_for(store, backend, &[CLOSED], &[]).await
 }
